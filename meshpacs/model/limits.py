@@ -1,0 +1,115 @@
+"""Every limit on what comes from outside, in one table.
+
+Checked before anything is buffered. A number's source stands beside it; "a guess" is a guess.
+"""
+
+# ---------------------------------------------------------------- links (protocol 2, 3)
+
+RECORD_BYTES = 65_535
+"""One Noise record, ciphertext and tag. Noise specification, section 3."""
+
+FRAME_BYTES = 2 * 1024 * 1024
+"""One frame on a bulk link: a chunk of 1 MiB, with room for a leaf list. A guess."""
+
+CONTROL_FRAME_BYTES = 512 * 1024
+"""One frame on a control link. The largest is a batch of roster entries. A guess."""
+
+NESTING = 16
+"""How deep a message's arrays may nest; a query with a sequence key reaches 9. A guess."""
+
+OUTBOX_SLOTS = 1024
+"""Messages waiting for one peer; a full outbox costs that peer the message. A guess."""
+
+OUTBOX_CONTROL_SLOTS = 256
+"""Of these, kept free for everything but rows, so that answers never crowd out Closed."""
+
+OUTBOX_BYTES = 16 * 1024 * 1024
+"""Bytes waiting for one peer, whatever their number. A guess."""
+
+HANDSHAKES = 64
+"""Handshakes under way at once, per node; more are dropped unanswered. A guess."""
+
+HANDSHAKE_S = 10
+"""Seconds from the first byte to the end of a handshake. A guess: a satellite link needs 3."""
+
+LINKS = 512
+"""Links held at once, of every purpose. A guess."""
+
+# ---------------------------------------------------------------- roster (protocol 1)
+
+INVITE_CHARACTERS = 300
+MEMBERS = 10_000
+ADDRESSES = 8
+"""Addresses in one node's record."""
+NAME_CHARACTERS = 64
+
+# ---------------------------------------------------------------- queries (protocol 4, 5)
+
+BODY_BYTES = 32 * 1024
+"""One signed query body. A list of 400 UIDs fits. A guess."""
+
+QUERY_KEYS = 128
+"""Matching keys and return keys of one query, together and at all depths."""
+
+VALUES_PER_KEY = 512
+"""Values of one key: a list of UIDs (PS3.4 C.2.2.2.2 sets no limit). A guess."""
+
+VALUE_CHARACTERS = 1024
+"""Characters of one value. LO is 64, UI 64, PN 3 x 64; LT and UT keys are cut to this."""
+
+ROWS_PER_HOLDER = 2_000
+"""Rows one holder returns to one query, unless the query asks for fewer. A guess."""
+
+HOPS = 16
+"""The largest TTL a query may carry. Protocol 4.3."""
+
+REMEMBERED_QUERIES = 65_536
+"""Query ids remembered for deduplication, oldest forgotten first. A guess."""
+
+OPEN_QUERIES = 1_024
+"""Queries of others in flight through one node; more are answered busy. A guess."""
+
+OWN_QUERIES = 256
+"""Queries of its own that one node keeps open at once. A guess."""
+
+KEPT_ANSWER_BYTES = 64 * 1024 * 1024
+"""Sealed answers kept for recall until their deadline, over all queries. A guess."""
+
+REPLAY_WINDOW = 1_024
+"""Counters remembered per member and boot. Protocol 4.5."""
+
+RECALLS_AT_ONCE = 32
+"""Members asked directly at the same time. Protocol 5.3."""
+
+PARTS_PER_ANSWER = 64
+"""Parts of at most 64 KiB in one answer: 4 MiB. A guess."""
+
+UNREACHED_HINTS = 32
+"""Members that one Closed may name as unreached."""
+
+# ---------------------------------------------------------------- content (protocol 9)
+
+LEAF_BYTES = 1024 * 1024
+"""One leaf of a content's digest, and one chunk. Protocol 9.1."""
+
+INSTANCE_BYTES = 64 * 1024**3
+"""One instance's data set: 64 GiB. A guess; whole-slide images reach a few GiB."""
+
+STUDY_INSTANCES = 100_000
+"""Instances in one manifest. A guess; the largest CT studies have 10,000."""
+
+HEADER_BYTES = 64 * 1024 * 1024
+"""Bytes of one data set that are scanned for indexed attributes, before pixels. A guess."""
+
+SEQUENCE_DEPTH = 32
+"""Nested sequences in one data set; real ones reach 8. A guess."""
+
+ATTRIBUTE_BYTES = 64 * 1024
+"""One indexed attribute's value; a longer one is refused as absurd. A guess."""
+
+HTTP_BODY_BYTES = 4 * 1024 * 1024
+"""A request's body on the admin API. A guess."""
+
+ZIP_MEMBERS = 1_000_000
+ZIP_RATIO = 200
+"""Uncompressed over compressed size of one member, above which it is refused as a bomb."""
