@@ -26,7 +26,7 @@ class Engine:
         members: Mapping[NodeId, Member],
         roster_head: Digest,
         boots: Mapping[NodeId, int],
-        settings: Settings = Settings(),
+        settings: Settings | None = None,
     ) -> None: ...
 
     def clock(self, wall_offset_us: Micros) -> None:
