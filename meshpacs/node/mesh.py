@@ -1,0 +1,140 @@
+"""What gateways and the command line see of a running node.
+
+    async with open_node(home, config) as node:
+        mesh = node.mesh
+        async with mesh.find(query, None) as finding:
+            async for progress in finding:
+                ...
+            found = await finding.result()
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+from meshpacs.model.ids import Micros, NodeId
+from meshpacs.model.member import Role
+from meshpacs.model.query import Query, Scope
+from meshpacs.node.views import (
+    ConfigView,
+    ConflictView,
+    FetchEvent,
+    Found,
+    ImportOutcome,
+    ImportSummary,
+    InviteView,
+    PeerView,
+    Progress,
+    RevokeView,
+    StatusView,
+)
+
+
+class Finding(Protocol):
+    """A query under way; leaving its context cancels it at the members."""
+
+    def __aiter__(self) -> AsyncIterator[Progress]:
+        """One `Progress` as each member's answer comes; ends with the query."""
+        ...
+
+    async def result(self) -> Found:
+        """Wait for the end. Only a received final report means complete.
+
+        Raises:
+            Unavailable: the node is stopping; there is no answer, not even a partial one.
+        """
+        ...
+
+
+class Fetching(Protocol):
+    """A fetch under way; leaving its context stops it, what is verified stays staged."""
+
+    def __aiter__(self) -> AsyncIterator[FetchEvent]:
+        """`FetchProgress` now and then, at last one `FetchDone`.
+
+        Raises:
+            Unavailable: no member that answers holds the study.
+        """
+        ...
+
+
+class Importing(Protocol):
+    """An import under way; leaving its context stops it between two files."""
+
+    @property
+    def summary(self) -> ImportSummary:
+        """What has become of the files so far."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[ImportOutcome]:
+        """One outcome a file, in the order in which they are done."""
+        ...
+
+
+class Mesh(Protocol):
+    """A running node. All methods are for trio tasks; `stop` may be called from anywhere in trio."""
+
+    def find(
+        self,
+        query: Query,
+        scope: Scope | None,
+        *,
+        local_only: bool = False,
+        budget_us: Micros | None = None,
+    ) -> AbstractAsyncContextManager[Finding]:
+        """Put a query to the mesh; `scope` None is the default by mesh size (PROTOCOL 4.3).
+
+        Raises (on entering):
+            Unavailable: asked too often or too much at once; the error says how long to wait.
+            LocalFault: the query or the scope is beyond the limits.
+        """
+        ...
+
+    def fetch(
+        self, study_uid: str, *, to: Path | None = None
+    ) -> AbstractAsyncContextManager[Fetching]:
+        """Bring a study here, verified and kept; `to` also exports its files into a folder."""
+        ...
+
+    def import_paths(self, paths: Sequence[Path]) -> AbstractAsyncContextManager[Importing]:
+        """Take in files, folders, zip files and DICOMDIR media."""
+        ...
+
+    async def status(self) -> StatusView: ...
+
+    async def peers(self) -> tuple[PeerView, ...]:
+        """All other members, by name."""
+        ...
+
+    async def conflicts(self) -> tuple[ConflictView, ...]: ...
+
+    async def invite(
+        self, role: Role = Role.MEMBER, expires_s: int = 72 * 3600, *, local: bool = False
+    ) -> InviteView:
+        """An invite that any member can honour; made where a founder's key is.
+
+        Raises:
+            LocalFault: no founder's key here, or only loopback is advertised and not `local`.
+        """
+        ...
+
+    async def revoke(self, who: str) -> RevokeView:
+        """Take a member's membership, by its name or the beginning of its id in hexadecimal.
+
+        Raises:
+            LocalFault: no founder's key here, or `who` names none or more than one.
+        """
+        ...
+
+    def names(self) -> Mapping[NodeId, str]:
+        """The names of all members, past ones too where known."""
+        ...
+
+    async def reload(self) -> ConfigView:
+        """Read the config file again: swap it in whole, or keep the old one and say why."""
+        ...
+
+    def stop(self) -> None:
+        """Begin a clean stop."""
+        ...

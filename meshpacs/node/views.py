@@ -1,0 +1,306 @@
+"""What a running node shows of itself to gateways and the command line: plain facts.
+
+Times are Unix microseconds (`_us`), 0 for never; durations say so. Ids are bytes; who shows them
+to people shows the member's name beside them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from pathlib import Path
+
+from meshpacs.model.answer import Report
+from meshpacs.model.ids import Digest, MeshId, Micros, NodeId
+from meshpacs.model.member import Role
+from meshpacs.model.merge import Match
+
+
+class Health(IntEnum):
+    """How a node is; the number is the exit code for monitoring."""
+
+    FINE = 0
+    DEGRADED = 1
+    BROKEN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One reason why a node is not fine, and what a person can do about it."""
+
+    level: Health
+    what: str
+    mend: str = ""
+
+
+class PeerState(StrEnum):
+    """What there is between this node and one other member."""
+
+    LINKED = "linked"
+    """A control link is up: a neighbour."""
+    DIALLING = "dialling"
+    UNREACHABLE = "unreachable"
+    """The last attempt failed; `last_error` says why."""
+    IDLE = "idle"
+    """No link, and none wanted now; asked through others."""
+    SUSPENDED = "suspended"
+    """Admitted by an invite that was used twice; neither asked nor answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerView:
+    """One other member of the mesh, as seen from here."""
+
+    node: NodeId
+    name: str
+    role: Role
+    state: PeerState
+    address: str
+    """`host:port` of the link that is up, else the first advertised one, else empty."""
+    addresses: tuple[str, ...]
+    outbound: bool
+    """Whether the control link was dialled by this node."""
+    version: str
+    round_trip_us: Micros | None
+    last_seen_us: Micros
+    bytes_in: int
+    bytes_out: int
+    messages_in: int
+    messages_out: int
+    messages_dropped: int
+    """Messages that a full outbox cost this peer."""
+    clock_offset_us: Micros | None
+    """Their wall clock minus ours, half a round trip allowed for; None until measured."""
+    last_error: str
+    mend: str
+    """What to do about the last error."""
+    blamed: int
+    """Breaches of the protocol since this node started."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReachView:
+    """One listener, and in words from where it can be reached."""
+
+    purpose: str
+    """`mesh` or `http`."""
+    address: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveView:
+    """Counts of what this node holds."""
+
+    patients: int
+    studies: int
+    series: int
+    instances: int
+    conflicts: int
+    bytes: int
+    disk_free_bytes: int
+    repaired: tuple[str, ...]
+    """What the last start found and mended, one sentence each; empty after a clean stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class RosterView:
+    """Facts about the mesh's membership."""
+
+    members: int
+    """Members in force, this node among them."""
+    head: Digest
+    revoked: tuple[NodeId, ...] = ()
+    suspended: tuple[NodeId, ...] = ()
+    """Members whose invite was redeemed a second time."""
+    forks: tuple[str, ...] = ()
+    """Two entries by one founder at one number, one sentence each."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigView:
+    """Which configuration is in force."""
+
+    file: Path
+    in_force_since_us: Micros
+    refused: str = ""
+    """Why the file as it is now was kept out; empty if it is what is in force."""
+    mend: str = ""
+    waits_for_restart: tuple[str, ...] = ()
+    """Keys whose new value takes effect at the next start."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    """Everything that `meshpacs status` tells."""
+
+    level: Health
+    troubles: tuple[Trouble, ...]
+    node: NodeId
+    name: str
+    version: str
+    home: Path
+    mesh: MeshId
+    mesh_name: str
+    role: Role
+    founder: bool
+    """Whether a founder's key of this mesh is in this home."""
+    listening: tuple[str, ...]
+    advertised: tuple[str, ...]
+    reach: tuple[ReachView, ...]
+    uptime_us: Micros
+    boot: int
+    neighbours: int
+    archive: ArchiveView
+    roster: RosterView
+    config: ConfigView
+
+
+@dataclass(frozen=True, slots=True)
+class InviteView:
+    """An invite, to be given to one clinic."""
+
+    text: str
+    mesh_name: str
+    role: Role
+    expires_us: Micros
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeView:
+    """A member that is one no more."""
+
+    node: NodeId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictView:
+    """One SOP Instance UID that came with two contents; the first is kept, the second aside."""
+
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    kept_root: Digest
+    kept_transfer_syntax: str
+    kept_bytes: int
+    aside_root: Digest
+    aside_transfer_syntax: str
+    aside_bytes: int
+    arrived_us: Micros
+    origin: str
+    """Where the second came from, in words."""
+
+
+# ---------------------------------------------------------------- find
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a query has come: members whose verified answers are here, of those asked."""
+
+    answered: int
+    asked: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A finished query."""
+
+    matches: tuple[Match, ...]
+    report: Report | None
+    """How complete it is; None for a search of this node's archive alone."""
+    truncated: bool
+    """Whether some holder has more rows than it returned."""
+    unresolved: int
+    """Matches whose holders differ and could not be asked for their lists in time."""
+    names: Mapping[NodeId, str] = field(default_factory=dict)
+    """The names of all members in report and matches."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing: all answered, nothing cut, nothing unresolved."""
+        whole = self.report is None or self.report.complete
+        return whole and not self.truncated and not self.unresolved
+
+
+# ---------------------------------------------------------------- fetch
+
+
+@dataclass(frozen=True, slots=True)
+class FetchProgress:
+    """How far a fetch has come."""
+
+    instances: int
+    instances_total: int
+    bytes: int
+    bytes_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class FetchDone:
+    """The end of a fetch."""
+
+    study_uid: str
+    instances: int
+    """Instances of the study that are here and visible now."""
+    bytes: int
+    """Bytes that came over the mesh for it."""
+    from_members: Mapping[NodeId, int]
+    """Instances by the member that gave them (its last chunk)."""
+    already_here: bool
+    """Nothing had to be fetched."""
+    partial: bool
+    """Whether some instances could not be had; `missing` names them."""
+    missing: tuple[str, ...]
+    """SOP Instance UIDs; at most 100 of them."""
+    missing_total: int
+    conflicts: int
+    took_us: Micros
+    exported_to: Path | None = None
+    names: Mapping[NodeId, str] = field(default_factory=dict)
+
+
+FetchEvent = FetchProgress | FetchDone
+
+# ---------------------------------------------------------------- import
+
+
+class Taken(StrEnum):
+    """What became of one file of an import."""
+
+    STORED = "stored"
+    UNCHANGED = "unchanged"
+    """The same content is here already."""
+    CONFLICT = "conflict"
+    """The SOP Instance UID is here with other content; kept aside, see `conflicts`."""
+    REFUSED = "refused"
+    SKIPPED = "skipped"
+    """Not DICOM, or a DICOMDIR, whose files are taken instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOutcome:
+    """One file of an import."""
+
+    name: str
+    """The path, for a member of a zip file `file.zip!member`."""
+    taken: Taken
+    reason: str = ""
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSummary:
+    """An import so far; the last one is the end."""
+
+    seen: int
+    stored: int
+    unchanged: int
+    conflicts: int
+    refused: int
+    skipped: int
+    bytes: int
+    """Bytes of the files stored."""
+    finished: bool
