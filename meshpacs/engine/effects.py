@@ -61,10 +61,12 @@ class Dial:
 
 @dataclass(frozen=True, slots=True)
 class Hangup:
-    """Close every link with this peer. `unlinked` is not called for it: the engine knows."""
+    """Close the control link with this peer. `unlinked` is not called for it: the engine knows."""
 
     peer: NodeId
     reason: str
+    everything: bool = False
+    """Close its bulk and direct links too, and take no new ones: it is no member any more."""
 
 
 @dataclass(frozen=True, slots=True)
