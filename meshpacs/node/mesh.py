@@ -1,11 +1,11 @@
 """What gateways and the command line see of a running node.
 
-    async with open_node(home, config) as node:
-        mesh = node.mesh
-        async with mesh.find(query, None) as finding:
-            async for progress in finding:
-                ...
-            found = await finding.result()
+async with open_node(home, config) as node:
+    mesh = node.mesh
+    async with mesh.find(query, None) as finding:
+        async for progress in finding:
+            ...
+        found = await finding.result()
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from meshpacs.model.answer import Report
 from meshpacs.model.ids import Digest, MeshId, Micros, NodeId
 from meshpacs.model.member import Role
-from meshpacs.model.merge import Match
+
+if TYPE_CHECKING:
+    from meshpacs.model.merge import Match
 
 
 class Health(IntEnum):
@@ -208,7 +211,7 @@ class Progress:
 class Found:
     """A finished query."""
 
-    matches: tuple[Match, ...]
+    matches: "tuple[Match, ...]"
     report: Report | None
     """How complete it is; None for a search of this node's archive alone."""
     truncated: bool
