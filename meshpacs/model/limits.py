@@ -8,8 +8,8 @@ Checked before anything is buffered. A number's source stands beside it; "a gues
 RECORD_BYTES = 65_535
 """One Noise record, ciphertext and tag. Noise specification, section 3."""
 
-FRAME_BYTES = 2 * 1024 * 1024
-"""One frame on a bulk link: a chunk of 1 MiB, with room for a leaf list. A guess."""
+FRAME_BYTES = 2 * 1024 * 1024 + 64 * 1024
+"""One frame on a bulk link: the leaf list of the largest instance is 2 MiB, and it has a head."""
 
 CONTROL_FRAME_BYTES = 512 * 1024
 """One frame on a control link. The largest is a batch of roster entries. A guess."""
@@ -106,6 +106,12 @@ SEQUENCE_DEPTH = 32
 
 ATTRIBUTE_BYTES = 64 * 1024
 """One indexed attribute's value; a longer one is refused as absurd. A guess."""
+
+VALUES_PER_ATTRIBUTE = ATTRIBUTE_BYTES // 2
+"""Values of one attribute in a row: each takes a character and a backslash."""
+
+RECORD_ATTRIBUTES = 1_024
+"""Attributes of one record or item in a row; the index knows about a hundred. A guess."""
 
 HTTP_BODY_BYTES = 4 * 1024 * 1024
 """A request's body on the admin API. A guess."""

@@ -1,10 +1,15 @@
-"""Queries, and the only C-FIND matching semantics in the project (PS3.4 C.2.2.2)."""
+"""Queries: a C-FIND identifier, and how far it is to be asked (protocol 4)."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from meshpacs.model.attributes import Level, Value
-from meshpacs.model.limits import ROWS_PER_HOLDER
+from meshpacs.model.limits import (
+    QUERY_KEYS,
+    ROWS_PER_HOLDER,
+    VALUE_CHARACTERS,
+    VALUES_PER_KEY,
+)
 
 
 class Purpose(StrEnum):
@@ -53,3 +58,20 @@ class Ball:
 
 
 Scope = Everyone | Ball
+
+
+def beyond_limits(query: Query) -> str:
+    """What is too much in a query, as half a sentence; empty if nothing is."""
+    keys = len(query.returns)
+    values = [value for _, value in query.keys]
+    while values:
+        value = values.pop()
+        keys += 1
+        if len(value) > VALUES_PER_KEY:
+            return f"more than {VALUES_PER_KEY} values in one key"
+        for item in value:
+            if not isinstance(item, str):
+                values.extend(item.values())
+            elif len(item) > VALUE_CHARACTERS:
+                return f"a value of more than {VALUE_CHARACTERS} characters"
+    return f"more than {QUERY_KEYS} keys" if keys > QUERY_KEYS else ""
