@@ -1,11 +1,7 @@
 """What gateways and the command line see of a running node.
 
-async with open_node(home, config) as node:
-    mesh = node.mesh
-    async with mesh.find(query, None) as finding:
-        async for progress in finding:
-            ...
-        found = await finding.result()
+`open_node` gives one; a query reads `async with mesh.find(query, None) as finding`, then
+`async for progress in finding`, then `found = await finding.result()`.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -73,7 +69,7 @@ class Importing(Protocol):
 
 
 class Mesh(Protocol):
-    """A running node. All methods are for trio tasks; `stop` may be called from anywhere in trio."""
+    """A running node. All methods are for trio tasks."""
 
     def find(
         self,

@@ -1,0 +1,152 @@
+"""One query of ours, from the asking to the merged answer."""
+
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+import trio
+
+from meshpacs.model.answer import Report, Row
+from meshpacs.model.content import Entry
+from meshpacs.model.errors import Unavailable
+from meshpacs.model.ids import NodeId, QueryId
+from meshpacs.model.merge import Match, merge, needs_holdings
+from meshpacs.model.query import Ball, Everyone, Query, Scope
+from meshpacs.node.views import Found, Progress
+
+MERGE_IN_THREAD_ROWS = 200
+"""Rows above which merging leaves the main thread. Below, a thread costs more. A guess."""
+
+RESOLVE_S = 5.0
+"""Seconds that a query waits for holders' lists where their studies differ. A guess."""
+
+
+class Holdings(Protocol):
+    """Finds out what each holder has of studies that differ between holders (PROTOCOL 5.6)."""
+
+    async def __call__(
+        self, wanted: Sequence[tuple[str, Sequence[NodeId]]]
+    ) -> Mapping[tuple[NodeId, str], tuple[Entry, ...]]:
+        """Entries by holder and study; whoever could not be asked is left out."""
+        ...
+
+
+def default_scope(members: int, neighbours: int, whole_mesh_up_to: int) -> Scope:
+    """Whom a query asks when nobody says: everyone, or a ball in a large mesh.
+
+    PROTOCOL 4.3: ceil(log_{d-1} N) + 1 hops, where d is the number of neighbours, at most 16.
+    """
+    if members <= whole_mesh_up_to:
+        return Everyone()
+    base = max(neighbours - 1, 2)
+    return Ball(min(16, math.ceil(math.log(members, base)) + 1))
+
+
+class Question:
+    """Collects what the driver delivers, and hands it to whoever asked.
+
+    Not a queue: progress is a state, so a caller that reads slowly costs nothing.
+    """
+
+    def __init__(self, query: Query, asked: int, holdings: Holdings) -> None:
+        """`asked`: members whose answer can be expected."""
+        self.query = query
+        self.query_id: QueryId | None = None
+        self.left = False
+        """The caller is gone; an answer is of no use any more."""
+        self._asked = asked
+        self._holdings = holdings
+        self._rows: dict[NodeId, tuple[Row, ...]] = {}
+        self._report: Report | None = None
+        self._lost = False
+        self._news = trio.Event()
+        self.names: Mapping[NodeId, str] = {}
+
+    # ------------------------------------------------------------ the driver's side
+
+    def rows(self, holder: NodeId, rows: tuple[Row, ...]) -> None:
+        """One holder has answered."""
+        self._rows[holder] = self._rows.get(holder, ()) + rows
+        self._stir()
+
+    def final(self, report: Report, names: Mapping[NodeId, str]) -> None:
+        """The query is over."""
+        self._report = report
+        self.names = names
+        self._stir()
+
+    def lose(self) -> None:
+        """The driver is stopping: no final report will come."""
+        self._lost = True
+        self._stir()
+
+    def _stir(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+    # ------------------------------------------------------------ the caller's side
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        return Progress(
+            answered=len(self._rows),
+            asked=max(self._asked, len(self._rows)),
+            rows=sum(map(len, self._rows.values())),
+        )
+
+    async def __aiter__(self) -> AsyncIterator[Progress]:
+        """Progress whenever it has changed, until the query is over."""
+        told: Progress | None = None
+        while self._report is None and not self._lost:
+            news = self._news
+            if self.progress != told:
+                told = self.progress
+                yield told
+            else:
+                await news.wait()
+        if self.progress != told:
+            yield self.progress
+
+    async def result(self) -> Found:
+        """Wait for the end, fetch the lists that merging needs, merge."""
+        while self._report is None:
+            if self._lost:
+                raise Unavailable(
+                    "The node is stopping; the query has no answer.", "Ask again once it is up."
+                )
+            await self._news.wait()
+        report = self._report
+        return await merged(self.query, self._rows, report, self._holdings, self.names)
+
+
+async def merged(
+    query: Query,
+    rows: Mapping[NodeId, tuple[Row, ...]],
+    report: Report | None,
+    holdings: Holdings,
+    names: Mapping[NodeId, str],
+    *,
+    truncated: bool = False,
+) -> Found:
+    """Merge the holders' rows, their differing studies resolved as far as time allows."""
+    wanted = needs_holdings(query.level, rows)
+    known: Mapping[tuple[NodeId, str], tuple[Entry, ...]] = {}
+    if wanted:
+        with trio.move_on_after(RESOLVE_S):
+            known = await holdings(wanted)
+
+    def work() -> tuple[Match, ...]:
+        return merge(query.level, rows, known)
+
+    if sum(map(len, rows.values())) > MERGE_IN_THREAD_ROWS:
+        matches = await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+    else:
+        matches = work()
+    return Found(
+        matches=matches,
+        report=report,
+        truncated=truncated,
+        unresolved=sum(match.unresolved for match in matches),
+        names=names,
+    )

@@ -1,0 +1,199 @@
+"""What the node must never forget of others: the roster's log and the boots heard.
+
+The engine's KeepRoster and KeepBoot effects are carried out at once and in memory; one task
+brings them to the disk in a worker thread, so that the owner of the engine never waits for a
+disk. Whoever must not speak before something is durable (an admission) awaits `settled`.
+"""
+
+import os
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import structlog
+import trio
+
+from meshpacs.model.errors import Damaged, LocalFault, MeshError
+from meshpacs.model.ids import NodeId
+from meshpacs.node.home import sync_folder, write_durably
+
+log = structlog.get_logger()
+
+MAGIC = b"meshpacs/roster/1\n"
+
+RETRY_S = 5.0
+"""Seconds until a write that failed is tried again. A guess."""
+
+Kind = Literal["entry", "admission", "record"]
+KINDS: tuple[Kind, ...] = ("entry", "admission", "record")
+
+
+@dataclass(frozen=True, slots=True)
+class RosterLog:
+    """The file `roster.log`: signed bytes, each behind its length and kind, before its CRC-32.
+
+    The signatures protect what is said; the checksum finds a torn tail.
+    """
+
+    path: Path
+
+    def read(self) -> tuple[list[tuple[Kind, bytes]], str]:
+        """All records in order, and a sentence about a torn tail that was moved away, if any.
+
+        A crash tears at most the last append, which nobody was told of yet. The torn bytes are
+        kept beside the log, in case it was not a crash that tore them.
+
+        Raises:
+            Damaged: the file is not a roster log, or its middle is damaged.
+        """
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return [], ""
+        if not data.startswith(MAGIC):
+            if not MAGIC.startswith(data):
+                raise self._damaged()
+            self.path.unlink()
+            return [], ""
+        records: list[tuple[Kind, bytes]] = []
+        at = len(MAGIC)
+        while at < len(data):
+            end = at + 9 + int.from_bytes(data[at : at + 4], "big")
+            payload = data[at + 4 : end - 4]
+            whole = zlib.crc32(payload).to_bytes(4, "big") == data[end - 4 : end]
+            if end >= len(data) and not whole:
+                return records, self._cut(data, at)
+            if not whole or payload[0] >= len(KINDS):
+                raise self._damaged()
+            records.append((KINDS[payload[0]], payload[1:]))
+            at = end
+        return records, ""
+
+    def append(self, records: Iterable[tuple[Kind, bytes]]) -> None:
+        """Add records, durable when this returns; a failed append leaves no torn bytes behind."""
+        fresh = not self.path.exists()
+        data = bytearray(MAGIC if fresh else b"")
+        for kind, signed in records:
+            payload = bytes([KINDS.index(kind)]) + signed
+            data += len(signed).to_bytes(4, "big") + payload
+            data += zlib.crc32(payload).to_bytes(4, "big")
+        with self.path.open("ab") as file:
+            before = file.tell()
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(before)
+                raise
+        if fresh:
+            sync_folder(self.path.parent)
+
+    def _cut(self, data: bytes, size: int) -> str:
+        torn = self.path.with_name(self.path.name + ".torn")
+        write_durably(torn, data[size:])
+        with self.path.open("r+b") as file:
+            file.truncate(size)
+            os.fsync(file.fileno())
+        return (
+            f"The last {len(data) - size} bytes of {self.path.name} were torn, as by a crash; "
+            f"they are in {torn.name}."
+        )
+
+    def _damaged(self) -> Damaged:
+        return Damaged(
+            f"The membership log {self.path} is damaged.",
+            "Restore it from a backup; or, if another member is up, restore only its first "
+            "lines: the rest is learnt again from any member.",
+        )
+
+
+class Ledger:
+    """Takes what is to be kept without waiting; its one task makes it durable."""
+
+    def __init__(
+        self, roster: RosterLog, keep_boots: Callable[[Mapping[NodeId, int]], None]
+    ) -> None:
+        """`keep_boots` is called in a worker thread."""
+        self._roster = roster
+        self._keep_boots = keep_boots
+        # Bounded by the roster's own limits, as each record is kept once, and by its members.
+        self._records: list[tuple[Kind, bytes]] = []
+        self._boots: dict[NodeId, int] = {}
+        self._asked = 0
+        self._written = 0
+        self._wanted = trio.Event()
+        self._round = trio.Event()
+        self.trouble: MeshError | None = None
+        """Why the last write failed, until one succeeds."""
+
+    def keep_roster(
+        self, entries: Iterable[bytes], admissions: Iterable[bytes], records: Iterable[bytes]
+    ) -> None:
+        """Remember signed things."""
+        self._records += [("entry", signed) for signed in entries]
+        self._records += [("admission", signed) for signed in admissions]
+        self._records += [("record", signed) for signed in records]
+        self._want()
+
+    def keep_boot(self, node: NodeId, boot: int) -> None:
+        """Remember the highest boot heard of a member; a later call replaces an earlier one."""
+        self._boots[node] = boot
+        self._want()
+
+    async def settled(self) -> None:
+        """Wait until all that was handed in so far is on the disk.
+
+        Raises:
+            LocalFault: it could not be written; it is kept in memory and tried again.
+        """
+        target = self._asked
+        while self._written < target:
+            await self._round.wait()
+            if self.trouble is not None and self._written < target:
+                raise self.trouble
+
+    async def run(self) -> None:
+        """Write what is handed in, in order, until cancelled."""
+        while True:
+            await self._wanted.wait()
+            self._wanted = trio.Event()
+            asked = self._asked
+            records, self._records = self._records, []
+            boots, self._boots = self._boots, {}
+            try:
+                await trio.to_thread.run_sync(self._write, records, boots)
+            except (OSError, MeshError) as error:
+                self._records = records + self._records
+                self._boots = boots | self._boots
+                self.trouble = LocalFault(
+                    f"What the node knows of the mesh could not be written to "
+                    f"{self._roster.path.parent}: {error}",
+                    "Look whether the disk is full or read-only.",
+                )
+                log.error("ledger_failed", cause=type(error).__name__)
+                self._turn()
+                with trio.move_on_after(RETRY_S):
+                    await self._wanted.wait()
+                self._wanted.set()
+            else:
+                self.trouble = None
+                self._written = asked
+                self._turn()
+
+    def _write(self, records: list[tuple[Kind, bytes]], boots: Mapping[NodeId, int]) -> None:
+        if records:
+            self._roster.append(records)
+            records.clear()  # so that a failure below does not write them twice
+        if boots:
+            self._keep_boots(boots)
+
+    def _want(self) -> None:
+        self._asked += 1
+        self._wanted.set()
+
+    def _turn(self) -> None:
+        self._round.set()
+        self._round = trio.Event()
