@@ -1,4 +1,4 @@
-"""Time for the engine: monotonic microseconds from the node's start, and how far off the wall is."""
+"""Time for the engine: monotonic microseconds since the start, and how far off the wall is."""
 
 import time
 from collections.abc import Callable

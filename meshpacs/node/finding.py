@@ -1,12 +1,12 @@
 """One query of ours, from the asking to the merged answer."""
 
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
 import trio
 
-from meshpacs.model.answer import Report, Row
+from meshpacs.model.answer import Report, Row, Status
 from meshpacs.model.content import Entry
 from meshpacs.model.errors import Unavailable
 from meshpacs.model.ids import NodeId, QueryId
@@ -48,7 +48,13 @@ class Question:
     Not a queue: progress is a state, so a caller that reads slowly costs nothing.
     """
 
-    def __init__(self, query: Query, asked: int, holdings: Holdings) -> None:
+    def __init__(
+        self,
+        query: Query,
+        asked: int,
+        holdings: Holdings,
+        names: Callable[[], Mapping[NodeId, str]],
+    ) -> None:
         """`asked`: members whose answer can be expected."""
         self.query = query
         self.query_id: QueryId | None = None
@@ -60,7 +66,7 @@ class Question:
         self._report: Report | None = None
         self._lost = False
         self._news = trio.Event()
-        self.names: Mapping[NodeId, str] = {}
+        self._names = names
 
     # ------------------------------------------------------------ the driver's side
 
@@ -69,10 +75,9 @@ class Question:
         self._rows[holder] = self._rows.get(holder, ()) + rows
         self._stir()
 
-    def final(self, report: Report, names: Mapping[NodeId, str]) -> None:
+    def final(self, report: Report) -> None:
         """The query is over."""
         self._report = report
-        self.names = names
         self._stir()
 
     def lose(self) -> None:
@@ -117,7 +122,7 @@ class Question:
                 )
             await self._news.wait()
         report = self._report
-        return await merged(self.query, self._rows, report, self._holdings, self.names)
+        return await merged(self.query, self._rows, report, self._holdings, self._names())
 
 
 async def merged(
@@ -143,10 +148,11 @@ async def merged(
         matches = await trio.to_thread.run_sync(work, abandon_on_cancel=True)
     else:
         matches = work()
+    cut = report is not None and any(m.status is Status.TRUNCATED for m in report.members)
     return Found(
         matches=matches,
         report=report,
-        truncated=truncated,
+        truncated=truncated or cut,
         unresolved=sum(match.unresolved for match in matches),
         names=names,
     )

@@ -173,7 +173,7 @@ class Ledger:
                     f"{self._roster.path.parent}: {error}",
                     "Look whether the disk is full or read-only.",
                 )
-                log.error("ledger_failed", cause=type(error).__name__)
+                log.warning("ledger_failed", cause=type(error).__name__)
                 self._turn()
                 with trio.move_on_after(RETRY_S):
                     await self._wanted.wait()
