@@ -1,0 +1,148 @@
+"""What must not be forgotten is on the disk when it is said to be, and a crash tears only tails."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from meshpacs.model.errors import Damaged, LocalFault
+from meshpacs.model.ids import NodeId
+from meshpacs.node.ledger import Ledger, RosterLog
+
+ANNA = NodeId(b"a" * 32)
+BERT = NodeId(b"b" * 32)
+
+
+@pytest.fixture
+def roster(tmp_path: Path) -> RosterLog:
+    return RosterLog(tmp_path / "roster.log")
+
+
+def test_what_was_appended_is_read_in_order(roster: RosterLog) -> None:
+    assert roster.read() == ([], "")
+    roster.append([("entry", b"one"), ("record", b"")])
+    roster.append([("admission", b"x" * 5000)])
+    assert roster.read() == ([("entry", b"one"), ("record", b""), ("admission", b"x" * 5000)], "")
+
+
+def test_a_tail_torn_at_any_byte_is_moved_aside_and_the_rest_is_kept(roster: RosterLog) -> None:
+    roster.append([("entry", b"one")])
+    whole = roster.path.stat().st_size
+    roster.append([("record", b"two")])
+    data = roster.path.read_bytes()
+    for size in range(whole + 1, len(data)):
+        roster.path.write_bytes(data[:size])
+        records, told = roster.read()
+        assert records == [("entry", b"one")], size
+        assert f"The last {size - whole} bytes" in told
+        assert roster.path.with_name("roster.log.torn").read_bytes() == data[whole:size]
+        roster.append([("record", b"again")])
+        assert roster.read() == ([("entry", b"one"), ("record", b"again")], "")
+
+
+def test_a_tail_whose_last_bytes_never_reached_the_disk_is_moved_aside(roster: RosterLog) -> None:
+    roster.append([("entry", b"one")])
+    whole = roster.path.stat().st_size
+    roster.append([("record", b"two")])
+    data = bytearray(roster.path.read_bytes())
+    data[whole + 5 :] = bytes(len(data) - whole - 5)
+    roster.path.write_bytes(data)
+    assert roster.read()[0] == [("entry", b"one")]
+
+
+def test_a_file_torn_within_its_first_line_starts_anew(roster: RosterLog) -> None:
+    roster.path.write_bytes(b"meshpacs/ro")
+    assert roster.read() == ([], "")
+    roster.append([("entry", b"one")])
+    assert roster.read() == ([("entry", b"one")], "")
+
+
+def test_damage_in_the_middle_is_named_and_nothing_is_cut(roster: RosterLog) -> None:
+    roster.append([("entry", b"one"), ("record", b"two")])
+    data = bytearray(roster.path.read_bytes())
+    data[data.index(b"one")] ^= 1
+    roster.path.write_bytes(data)
+    with pytest.raises(Damaged, match=r"roster\.log is damaged"):
+        roster.read()
+    assert roster.path.read_bytes() == data
+    roster.path.write_bytes(b"something else")
+    with pytest.raises(Damaged):
+        roster.read()
+
+
+def test_a_kind_that_nobody_knows_is_damage(roster: RosterLog) -> None:
+    roster.append([("entry", b"one")])
+    data = bytearray(roster.path.read_bytes())
+    at = data.index(b"one") - 1
+    data[at] = 9
+    import zlib
+
+    data[at + 4 :] = zlib.crc32(bytes(data[at : at + 4])).to_bytes(4, "big")
+    roster.path.write_bytes(data)
+    with pytest.raises(Damaged):
+        roster.read()
+
+
+def test_a_failed_append_leaves_no_torn_bytes(
+    roster: RosterLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from meshpacs.node import ledger
+
+    roster.append([("entry", b"one")])
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger.os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            roster.append([("entry", b"two")])
+    assert roster.read() == ([("entry", b"one")], "")
+
+
+async def test_settled_means_on_the_disk(roster: RosterLog) -> None:
+    boots: dict[NodeId, int] = {}
+    ledger = Ledger(roster, boots.update)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ledger.run)
+        await ledger.settled()
+        ledger.keep_roster([b"e"], [b"a"], [b"r"])
+        ledger.keep_boot(ANNA, 7)
+        await ledger.settled()
+        assert roster.read()[0] == [("entry", b"e"), ("admission", b"a"), ("record", b"r")]
+        assert boots == {ANNA: 7}
+        ledger.keep_boot(ANNA, 8)
+        ledger.keep_boot(ANNA, 9)
+        await ledger.settled()
+        assert boots == {ANNA: 9}
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_write_that_fails_is_told_kept_and_tried_again(
+    roster: RosterLog, autojump_clock: trio.testing.MockClock
+) -> None:
+    kept: dict[NodeId, int] = {}
+    full = True
+
+    def keep(boots: Mapping[NodeId, int]) -> None:
+        if full:
+            raise OSError(28, "No space left on device")
+        kept.update(boots)
+
+    ledger = Ledger(roster, keep)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ledger.run)
+        ledger.keep_roster([b"e"], [], [])
+        ledger.keep_boot(ANNA, 7)
+        with pytest.raises(LocalFault, match="disk is full"):
+            await ledger.settled()
+        assert ledger.trouble is not None
+        ledger.keep_boot(BERT, 1)
+        full = False
+        await ledger.settled()
+        assert kept == {ANNA: 7, BERT: 1}
+        assert roster.read()[0] == [("entry", b"e")], "written once, though the boots failed"
+        assert ledger.trouble is None
+        nursery.cancel_scope.cancel()
