@@ -10,14 +10,25 @@ class Settings:
     """Times in microseconds unless the name says otherwise."""
 
     budget_us: Micros = 10 * SECOND
-    """How long a query of ours may take, when nobody says otherwise; at most 30 s (protocol 4.4).
-    A guess: viewers give up at about 15 s."""
+    """How long a query of ours may take, when nobody says otherwise. A guess: viewers give up at
+    about 15 s."""
 
     hop_us: Micros = 100 * MILLISECOND
     """What a hop takes off the remaining time beside one round trip. Protocol 4.4."""
 
     ack_us: Micros = 1 * SECOND
     """An Ask not acknowledged within max(this, 4 RTT) closes its branch. Protocol 2.5."""
+
+    visit_us: Micros = 1500 * MILLISECOND
+    """How long a member that is asked directly has to acknowledge, dialling included. Ours: with
+    `ack_us` before it, an answer is complete within 3 s though one member is frozen."""
+
+    recall_us: Micros = 3 * SECOND
+    """So long before a query's deadline its origin stops waiting for the flood and asks the
+    unaccounted directly; at most a third of the budget. A guess."""
+
+    budget_most_us: Micros = 30 * SECOND
+    """The longest a query may take. Protocol 4.4."""
 
     keepalive_us: Micros = 30 * SECOND
     """Between pings on an idle link. Protocol 2.5, from memberlist."""

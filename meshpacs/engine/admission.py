@@ -1,0 +1,79 @@
+"""Whether a query that comes for the first time is acted upon (PROTOCOL 1.3, 4.5, 4.6)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from meshpacs.engine.budget import TOLERANCE, Budget, interval_us
+from meshpacs.engine.notary import Notary
+from meshpacs.engine.seen import Replay
+from meshpacs.engine.settings import Settings
+from meshpacs.model.answer import Status
+from meshpacs.model.errors import PeerFault
+from meshpacs.model.ids import MeshId, Micros, NodeId
+from meshpacs.model.member import ASKERS, Member
+from meshpacs.wire.bodies import ASK_CONTEXT, AskBody
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What to do with a query."""
+
+    status: Status
+    """ANSWERED: evaluate it. Anything else is said to the origin as it is."""
+    skew_us: Micros = 0
+
+
+class Admission:
+    """Judges queries of others; remembers only those whose signature it has checked."""
+
+    def __init__(
+        self, mesh: MeshId, notary: Notary, boots: Mapping[NodeId, int], settings: Settings
+    ) -> None:
+        """Begin with the boots kept durably; `members` is set by the engine."""
+        self._mesh = mesh
+        self._notary = notary
+        self._replay = Replay(boots)
+        self._budget = Budget(TOLERANCE)
+        self._settings = settings
+        self.members: Mapping[NodeId, Member] = {}
+
+    def judge(
+        self,
+        body: AskBody,
+        packed: bytes,
+        signature: bytes,
+        *,
+        now: Micros,
+        wall_us: Micros,
+        neighbours: int,
+        busy: bool,
+    ) -> Ruling | None:
+        """How to answer; None for not at all: an unknown origin, or a replay.
+
+        An origin that is not in our roster may be in the sender's newer one, so that alone blames
+        nobody.
+
+        Raises:
+            PeerFault: whoever sent this should have seen that it is forged; nothing is remembered.
+        """
+        if body.mesh != self._mesh:
+            raise PeerFault("A query belongs to another mesh.")
+        origin = self.members.get(body.origin)
+        if origin is None:
+            return None
+        if not self._notary.verify(body.origin, ASK_CONTEXT, packed, signature):
+            raise PeerFault("A query's signature is wrong.")
+        if not self._replay.fresh(body.origin, body.boot, body.counter):
+            return None
+        skew = wall_us - body.sent_at_us
+        if abs(skew) > self._settings.skew_us:
+            return Ruling(Status.SKEWED, skew)
+        interval = interval_us(len(self.members), neighbours)
+        if busy or self._budget.wait_us(body.origin, now, interval):
+            return Ruling(Status.BUSY)
+        self._budget.spend(body.origin, now, interval)
+        return Ruling(Status.ANSWERED if origin.role in ASKERS else Status.REFUSED)
+
+    def note(self, body: AskBody) -> bool:
+        """Remember a query that is answered; True if its boot number must be kept durably."""
+        return self._replay.note(body.origin, body.boot, body.counter)

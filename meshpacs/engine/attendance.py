@@ -1,0 +1,29 @@
+"""Who has been heard when, and who is silent: has missed a deadline and not been heard since."""
+
+from meshpacs.model.ids import Micros, NodeId
+
+
+class Attendance:
+    """What this node itself has heard; what relays say of others does not count."""
+
+    def __init__(self) -> None:
+        """Nobody has been heard; nobody has missed anything."""
+        self._heard: dict[NodeId, Micros] = {}
+        self._silent: dict[NodeId, None] = {}
+
+    def heard(self, node: NodeId, now: Micros) -> None:
+        """Something came from this member: over its link, or an answer that it signed."""
+        self._heard[node] = now
+        self._silent.pop(node, None)
+
+    def missed(self, node: NodeId) -> None:
+        """This member missed a deadline: it is not waited for until it is heard again."""
+        self._silent[node] = None
+
+    def silent(self, node: NodeId) -> bool:
+        """Whether this member is not to be waited for."""
+        return node in self._silent
+
+    def since(self, node: NodeId) -> Micros | None:
+        """When this member was last heard; None for never."""
+        return self._heard.get(node)
