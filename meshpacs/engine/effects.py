@@ -37,7 +37,7 @@ class SearchLocal:
 
 @dataclass(frozen=True, slots=True)
 class DeliverRows:
-    """One holder's verified rows, for the caller who asked."""
+    """One holder's verified rows, perhaps none, for the caller who asked and counts answers."""
 
     query_id: QueryId
     holder: NodeId

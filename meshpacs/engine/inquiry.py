@@ -133,7 +133,7 @@ class Inquiries:
     ) -> list[Effect]:
         inquiry.answers[answer.node] = answer
         effects: list[Effect] = []
-        if rows:
+        if answer.status in (Status.ANSWERED, Status.TRUNCATED):
             effects.append(DeliverRows(inquiry.query_id, answer.node, rows))
         return effects + self._finish_if_over(inquiry, inquiry.asked_us + answer.took_us)
 
