@@ -101,6 +101,12 @@ STUDY_INSTANCES = 100_000
 HEADER_BYTES = 64 * 1024 * 1024
 """Bytes of one data set that are scanned for indexed attributes, before pixels. A guess."""
 
+SCANNED_ELEMENTS = 4_000_000
+"""Elements walked in one header: 10,000 frames of an enhanced MR have 600,000. A guess."""
+
+PREFACE_BYTES = 1024 * 1024
+"""Preamble and file meta information of one Part 10 file; real ones have 400 bytes. A guess."""
+
 SEQUENCE_DEPTH = 32
 """Nested sequences in one data set; real ones reach 8. A guess."""
 
