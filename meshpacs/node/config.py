@@ -183,7 +183,7 @@ def _example(key: str) -> str:
         "log.level": '[log] level = "info"',
         "log.format": '[log] format = "json"',
     }
-    return examples.get(key.partition("[")[0], "meshpacs config show")
+    return examples[key.partition("[")[0]]
 
 
 _ISO_IR = (6, 13, 100, 101, 109, 110, 126, 127, 138, 144, 148, 166, 192, 203)

@@ -1,0 +1,1 @@
+"""The front doors: other people's protocols."""
