@@ -257,8 +257,9 @@ TIME_OF_DATE: Mapping[int, int] = {
 
 _BY_TAG: Mapping[int, Attribute] = {a.tag: a for a in ATTRIBUTES}
 _BY_KEYWORD: Mapping[str, Attribute] = {a.keyword: a for a in ATTRIBUTES}
-_ELEMENTS: Mapping[int, Attribute | Element] = {e.tag: e for e in (*ITEM_ELEMENTS, *ATTRIBUTES)}
-_ELEMENTS_BY_KEYWORD: Mapping[str, Attribute | Element] = {e.keyword: e for e in _ELEMENTS.values()}
+_ALL: tuple[Attribute | Element, ...] = (*ITEM_ELEMENTS, *ATTRIBUTES)
+_ELEMENTS: Mapping[int, Attribute | Element] = {e.tag: e for e in _ALL}
+_ELEMENTS_BY_KEYWORD: Mapping[str, Attribute | Element] = {e.keyword: e for e in _ALL}
 
 
 def by_tag(tag: int) -> Attribute | None:
