@@ -540,6 +540,17 @@ class Engine:
                 earliest = when
         return earliest
 
+    def open_work(self) -> dict[str, int]:
+        """What is open, by name; all 0 once the deadline of every query has passed."""
+        return {
+            "waves": len(self._flood),
+            "branches": self._flood.branches,
+            "evaluations": len(self._holding),
+            "kept answers": self._holding.kept_count,
+            "inquiries": len(self._inquiries),
+            "recalls": self._inquiries.recalls,
+        }
+
     def wake(self, now: Micros) -> list[Effect]:
         """Do what is due."""
         due = self.next_deadline()

@@ -77,6 +77,11 @@ class Flood:
         """How many waves are open."""
         return len(self._waves)
 
+    @property
+    def branches(self) -> int:
+        """How many copies that were sent on have not closed."""
+        return sum(len(branches.open) for branches in self._branches.values())
+
     def token(self) -> int:
         """A token that this node has not used before."""
         self._numbers += 1

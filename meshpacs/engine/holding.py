@@ -64,6 +64,11 @@ class Holding:
         """How many evaluations are open."""
         return len(self._open)
 
+    @property
+    def kept_count(self) -> int:
+        """How many answers are kept for recall."""
+        return len(self._kept)
+
     def begin(self, query_id: QueryId, evaluation: Evaluation) -> None:
         """The archive is asked; `finish` must follow."""
         self._open[query_id] = evaluation

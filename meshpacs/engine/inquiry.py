@@ -83,6 +83,11 @@ class Inquiries:
         """How many are open."""
         return len(self._open)
 
+    @property
+    def recalls(self) -> int:
+        """How many recalls are open."""
+        return len(self._tokens)
+
     def get(self, query_id: QueryId) -> Inquiry | None:
         """This query, if it is ours and open."""
         return self._open.get(query_id)
