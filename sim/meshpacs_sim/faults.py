@@ -1,0 +1,136 @@
+"""What goes wrong with hosts, links, disks and clocks; each fault is told to the observers."""
+
+from meshpacs.model.ids import Micros
+from meshpacs_sim.acts import Fin
+from meshpacs_sim.hosts import Host
+from meshpacs_sim.world import EPOCH_US, World
+
+# ---------------------------------------------------------------- hosts
+
+
+def freeze(world: World, index: int) -> None:
+    """SIGSTOP: the kernel takes in what comes, the node does nothing."""
+    world.hosts[index].frozen = True
+    world.tell("troubled", f"freeze {index}")
+
+
+def thaw(world: World, index: int) -> None:
+    """SIGCONT: everything that came is dealt with now, in the order in which it came."""
+    host = world.hosts[index]
+    world.tell("troubled", f"thaw {index}")
+    host.frozen = False
+    host.unread.clear()
+    inbox, host.inbox = host.inbox, []
+    for _, _, src, _, _, act in inbox:
+        world.happen(host, src, act)
+
+
+def crash(world: World, index: int, *, dark: bool = False) -> None:
+    """The node dies; its kernel closes its links, unless the whole machine goes dark."""
+    host = world.hosts[index]
+    world.tell("troubled", f"crash {index} dark={dark}")
+    world.tell("crashed", index)
+    host.engine, host.frozen, host.dark = None, False, dark
+    for peer, serial in host.links.items():
+        if not dark:
+            world.network.post(world.network.control(index, peer), Fin(serial), world.now)
+    for asking in host.asked.values():
+        asking.lost = asking.lost or asking.report is None
+    for lost in (host.links, host.dials, host.calls, host.inbox, host.unread, host.asked):
+        lost.clear()
+    host.disk.held.clear()
+    world.switchboard.close_all_direct(index)
+
+
+def restart(world: World, index: int) -> None:
+    """A node that is down begins its next life."""
+    world.tell("troubled", f"restart {index}")
+    world.start(world.hosts[index])
+
+
+# ---------------------------------------------------------------- links
+
+
+def snap(world: World, a: int, b: int) -> None:
+    """A link breaks, and both sides learn of it at once."""
+    world.tell("troubled", f"snap {a}-{b}")
+    for here, there in ((a, b), (b, a)):
+        host = world.hosts[here]
+        if there in host.links and not host.frozen:
+            world.switchboard.lose(host, there)
+
+
+def half_open(world: World, src: int, dst: int) -> None:
+    """What `src` sends over its present link to `dst` is lost, and neither side is told."""
+    world.tell("troubled", f"half_open {src}>{dst}")
+    channel = world.network.control(src, dst)
+    channel.vanished = world.hosts[src].links.get(dst, channel.vanished)
+
+
+def clog(world: World, src: int, dst: int) -> None:
+    """Nothing moves from `src` to `dst` until it is unclogged; the outbox fills."""
+    world.tell("troubled", f"clog {src}>{dst}")
+    world.network.clog(world.network.control(src, dst))
+
+
+def unclog(world: World, src: int, dst: int) -> None:
+    """What has waited goes on its way, in order."""
+    world.tell("troubled", f"unclog {src}>{dst}")
+    world.network.unclog(world.network.control(src, dst), world.now)
+
+
+def slow(world: World, src: int, dst: int, pace_us: Micros) -> None:
+    """Messages from `src` to `dst` arrive at least so far apart; 0 mends it."""
+    world.tell("troubled", f"slow {src}>{dst} {pace_us}")
+    world.network.control(src, dst).pace_us = pace_us
+
+
+def divide(world: World, sides: list[int]) -> None:
+    """Hosts whose numbers differ cannot reach each other; links between them clog."""
+    world.tell("troubled", f"divide {sides}")
+    world.network.divide(sides, world.now)
+
+
+def heal(world: World) -> None:
+    """Everybody can reach everybody again."""
+    divide(world, [0] * len(world.hosts))
+
+
+# ---------------------------------------------------------------- disks and clocks
+
+
+def slow_disk(world: World, index: int, delay_us: Micros) -> None:
+    """Searches that begin from now on take so long."""
+    world.tell("troubled", f"slow_disk {index} {delay_us}")
+    world.hosts[index].disk.delay_us = delay_us
+
+
+def break_disk(world: World, index: int) -> None:
+    """Searches that begin from now on fail."""
+    world.tell("troubled", f"break_disk {index}")
+    world.hosts[index].disk.broken = True
+
+
+def stick_disk(world: World, index: int) -> None:
+    """No search ends until the disk is mended."""
+    world.tell("troubled", f"stick_disk {index}")
+    world.hosts[index].disk.stuck = True
+
+
+def mend_disk(world: World, index: int) -> None:
+    """A broken or stuck disk works again, and gives what it owes."""
+    host = world.hosts[index]
+    world.tell("troubled", f"mend_disk {index}")
+    host.disk.broken = host.disk.stuck = False
+    held, host.disk.held = host.disk.held, []
+    for found in held:
+        world.push_own(host, world.now, found)
+
+
+def set_clock(world: World, index: int, offset_us: Micros) -> None:
+    """A wall clock jumps to `offset_us` ahead of the true time; monotonic time does not."""
+    world.tell("troubled", f"set_clock {index} {offset_us}")
+    host: Host = world.hosts[index]
+    host.wall_offset_us = offset_us
+    if host.engine is not None:
+        host.engine.clock(EPOCH_US + offset_us)
