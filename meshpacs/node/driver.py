@@ -27,7 +27,7 @@ from meshpacs.engine.effects import (
 )
 from meshpacs.engine.engine import Engine
 from meshpacs.model.answer import Report, Row, Status
-from meshpacs.model.errors import MeshError, PeerFault, Unavailable
+from meshpacs.model.errors import MeshError, Unavailable
 from meshpacs.model.ids import Micros, NodeId, QueryId, short
 from meshpacs.model.query import Query, Scope
 from meshpacs.node.clock import Clock
@@ -62,8 +62,8 @@ class Switch(Protocol):
         """Try to make a control link."""
         ...
 
-    def hangup(self, peer: NodeId, reason: str) -> None:
-        """Close every link with this peer."""
+    def hangup(self, peer: NodeId, reason: str, *, everything: bool) -> None:
+        """Close the control link with this peer, or every link."""
         ...
 
     def blame(self, peer: NodeId, what: str) -> None:
@@ -180,8 +180,8 @@ class Driver:
                 self._deliver_final(query_id, report)
             case Dial(peer):
                 self._switch.dial(peer)
-            case Hangup(peer, reason):
-                self._switch.hangup(peer, reason)
+            case Hangup(peer, reason, everything):
+                self._switch.hangup(peer, reason, everything=everything)
             case KeepBoot(node, boot):
                 self._ledger.keep_boot(node, boot)
             case KeepRoster(entries, admissions, records):
@@ -248,22 +248,8 @@ class Driver:
             raise waiting.fault
         return results[0]
 
-    async def received(
-        self, peer: NodeId, message: Message, faulty: Callable[[PeerFault], None]
-    ) -> None:
-        """A message from a control or direct link; `faulty` is told if it breaks the protocol."""
-
-        def turn(engine: Engine, now: Micros) -> list[Effect]:
-            try:
-                return engine.receive(peer, message, now)
-            except PeerFault as error:
-                faulty(error)
-                return []
-
-        await self.tell(turn)
-
-    async def ask(self, question: Question, scope: Scope, budget_us: Micros | None) -> None:
-        """Begin a query; what comes of it goes to `question`.
+    async def ask(self, question: Question, scope: Scope | None, budget_us: Micros | None) -> None:
+        """Begin a query; what comes of it goes to `question`. Scope None: by mesh size.
 
         Raises:
             Unavailable: asked too often or too much at once.
@@ -273,7 +259,8 @@ class Driver:
         def begin(engine: Engine, now: Micros) -> tuple[None, list[Effect]]:
             if question.left:  # the caller was gone before its turn came
                 return None, []
-            query_id, effects = engine.ask(question.query, scope, now, budget_us=budget_us)
+            wanted = engine.default_scope() if scope is None else scope
+            query_id, effects = engine.ask(question.query, wanted, now, budget_us=budget_us)
             question.query_id = query_id
             self._questions[query_id] = question
             return None, effects

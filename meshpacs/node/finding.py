@@ -1,6 +1,5 @@
 """One query of ours, from the asking to the merged answer."""
 
-import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -11,7 +10,7 @@ from meshpacs.model.content import Entry
 from meshpacs.model.errors import Unavailable
 from meshpacs.model.ids import NodeId, QueryId
 from meshpacs.model.merge import Match, merge, needs_holdings
-from meshpacs.model.query import Ball, Everyone, Query, Scope
+from meshpacs.model.query import Query
 from meshpacs.node.views import Found, Progress
 
 MERGE_IN_THREAD_ROWS = 200
@@ -29,17 +28,6 @@ class Holdings(Protocol):
     ) -> Mapping[tuple[NodeId, str], tuple[Entry, ...]]:
         """Entries by holder and study; whoever could not be asked is left out."""
         ...
-
-
-def default_scope(members: int, neighbours: int, whole_mesh_up_to: int) -> Scope:
-    """Whom a query asks when nobody says: everyone, or a ball in a large mesh.
-
-    PROTOCOL 4.3: ceil(log_{d-1} N) + 1 hops, where d is the number of neighbours, at most 16.
-    """
-    if members <= whole_mesh_up_to:
-        return Everyone()
-    base = max(neighbours - 1, 2)
-    return Ball(min(16, math.ceil(math.log(members, base)) + 1))
 
 
 class Question:

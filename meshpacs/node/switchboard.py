@@ -1,0 +1,359 @@
+"""All links of this node, by peer and purpose; what comes and goes over them.
+
+The driver posts here without waiting; here live the tasks that dial and that serve one link each.
+What happens to links is told to the engine in the order in which it happened.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+import trio
+
+from meshpacs.engine.effects import Effect
+from meshpacs.engine.engine import Engine
+from meshpacs.links.link import Link
+from meshpacs.model.errors import MeshError, PeerFault, Unavailable
+from meshpacs.model.ids import Micros, NodeId, short
+from meshpacs.model.limits import LINKS
+from meshpacs.model.member import Member
+from meshpacs.node.meters import Meters
+from meshpacs.wire.messages import Message, Purpose
+
+log = structlog.get_logger()
+
+VISIT_WAITING = 64
+"""Messages that wait for one direct link to be dialled; more cost the peer the message. A guess:
+a query brings one."""
+
+DIRECT_IDLE_S = 30.0
+"""Seconds without a message after which a direct link is closed: the longest budget."""
+
+
+class Dialing(Protocol):
+    """Makes a link with a member: handshake done, greetings exchanged."""
+
+    async def __call__(self, member: Member, purpose: Purpose) -> Link:
+        """Try the member's addresses.
+
+        Raises:
+            Unavailable: none of them could be reached.
+            PeerFault: somebody answered who is not this member, or broke the protocol.
+        """
+        ...
+
+
+class Told(Protocol):
+    """The driver, as far as links are concerned."""
+
+    async def tell(self, turn: Callable[[Engine, Micros], list[Effect]]) -> None:
+        """Have the engine called."""
+        ...
+
+
+@dataclass(slots=True)
+class Line:
+    """One link and what the switchboard knows of it."""
+
+    link: Link
+    peer: NodeId
+    active_s: float
+    """When a message last went either way, trio's clock."""
+    silenced: bool = False
+    """Ended by us, and the engine knows: nothing more of it is told."""
+    deaf: bool = False
+    """The peer broke the protocol: what else it has sent is not read."""
+
+
+class Switchboard:
+    """The links of one node."""
+
+    def __init__(
+        self,
+        *,
+        members: Callable[[], Mapping[NodeId, Member]],
+        dial: Dialing,
+        prefer: Callable[[Link, Link], bool],
+        meters: Meters,
+        on_bulk: Callable[[Link], Awaitable[None]],
+    ) -> None:
+        """`members` are those in force; `prefer(new, old)` says which control link stays.
+
+        `on_bulk` serves a bulk link that a member has dialled, to its end.
+        """
+        self._members = members
+        self._dial_link = dial
+        self._prefer = prefer
+        self._meters = meters
+        self._on_bulk = on_bulk
+        self._driver: Told
+        self._nursery: trio.Nursery
+        self._lines: dict[NodeId, list[Line]] = {}
+        self._control: dict[NodeId, Line] = {}
+        self._direct: dict[NodeId, Line] = {}
+        self._dialling: dict[NodeId, None] = {}
+        self._waiting: dict[NodeId, list[Message]] = {}
+        """Messages for members whose direct link is being dialled."""
+        self.count = 0
+
+    async def run(self, driver: Told, *, task_status: trio.TaskStatus[None]) -> None:
+        """Dial when told to, until cancelled; what was dialled ends with it."""
+        self._driver = driver
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            await trio.sleep_forever()
+
+    # ------------------------------------------------------------ what the driver wants
+
+    def post(self, peer: NodeId, message: Message) -> None:
+        """Put it into the outbox of the control link; a full outbox costs the peer the message."""
+        line = self._control.get(peer)
+        if line is not None:
+            self._post(line, message)
+
+    def visit(self, peer: NodeId, message: Message) -> None:
+        """Post it over a direct link, dialled if need be."""
+        line = self._direct.get(peer) or self._control.get(peer)
+        if line is not None:
+            self._post(line, message)
+        elif peer not in self._waiting:
+            self._waiting[peer] = [message]
+            self._nursery.start_soon(self._visit, peer)
+        elif len(self._waiting[peer]) < VISIT_WAITING:
+            self._waiting[peer].append(message)
+        else:
+            self._dropped(peer, message)
+
+    def dial(self, peer: NodeId) -> None:
+        """Try to make a control link."""
+        if peer not in self._dialling and peer not in self._control:
+            self._dialling[peer] = None
+            self._nursery.start_soon(self._dial, peer)
+
+    def hangup(self, peer: NodeId, reason: str, *, everything: bool) -> None:
+        """Close the control link with this peer, or every link."""
+        lines = self._lines.get(peer, [])
+        if not everything:
+            lines = [line for line in lines if line is self._control.get(peer)]
+        for line in lines:
+            line.silenced = True
+            line.link.close(reason)
+        if lines:
+            log.info("hung_up", peer=short(peer), links=len(lines), reason=reason)
+            self._meters.of(peer).trouble(f"Hung up: {reason}.", "", self._meters.wall())
+
+    def blame(self, peer: NodeId, what: str) -> None:
+        """Count and log a breach of the protocol."""
+        log.warning("peer_blamed", peer=short(peer), what=what)
+        meter = self._meters.of(peer)
+        meter.blamed += 1
+        meter.trouble(what, "Compare the versions of both nodes.", self._meters.wall())
+
+    def _post(self, line: Line, message: Message) -> None:
+        if line.link.post(message):
+            line.active_s = trio.current_time()
+        else:
+            self._dropped(line.peer, message)
+
+    def _dropped(self, peer: NodeId, message: Message) -> None:
+        meter = self._meters.of(peer)
+        meter.dropped += 1
+        # One line for the first, the second, the fourth…: a stuck peer fills no disk with logs.
+        if meter.dropped & (meter.dropped - 1) == 0:
+            log.warning(
+                "outbox_full",
+                peer=short(peer),
+                dropped=type(message).__name__,
+                dropped_so_far=meter.dropped,
+            )
+
+    # ------------------------------------------------------------ dialling
+
+    async def _dial(self, peer: NodeId) -> None:
+        link = None
+        try:
+            link = await self._connect(peer, Purpose.CONTROL)
+        except MeshError as error:
+            self._failed(peer, error, Purpose.CONTROL)
+        finally:
+            self._dialling.pop(peer, None)
+        if link is not None:
+            await self.serve(link)
+        elif peer not in self._control:
+            await self._driver.tell(lambda engine, now: engine.unreachable(peer, now))
+
+    async def _visit(self, peer: NodeId) -> None:
+        try:
+            link = await self._connect(peer, Purpose.DIRECT)
+        except MeshError as error:
+            del self._waiting[peer]
+            self._failed(peer, error, Purpose.DIRECT)
+            await self._driver.tell(lambda engine, now: engine.unreachable(peer, now))
+        else:
+            await self.serve(link)
+
+    @asynccontextmanager
+    async def bulk(self, peer: NodeId) -> AsyncIterator[Link]:
+        """A bulk link to this member, dialled for the caller and closed after.
+
+        Raises:
+            Unavailable: it cannot be had.
+            PeerFault: somebody else answered.
+        """
+        try:
+            link = await self._connect(peer, Purpose.BULK)
+        except MeshError as error:
+            self._failed(peer, error, Purpose.BULK)
+            raise
+        line = self._enter(link)
+        try:
+            yield link
+        finally:
+            await self._leave(line)
+
+    async def _connect(self, peer: NodeId, purpose: Purpose) -> Link:
+        member = self._members().get(peer)
+        if member is None:
+            raise Unavailable(f"{short(peer)} is no member any more.")
+        if not member.addresses:
+            raise Unavailable(
+                f"{member.name} has not said under which address it can be reached.",
+                f"It may still dial this node; else set mesh.advertise at {member.name}.",
+            )
+        return await self._dial_link(member, purpose)
+
+    def _failed(self, peer: NodeId, error: MeshError, purpose: Purpose) -> None:
+        log.info("dial_failed", peer=short(peer), purpose=purpose.name.lower(), cause=error.what)
+        self._meters.of(peer).trouble(error.what, error.mend, self._meters.wall())
+
+    # ------------------------------------------------------------ serving
+
+    async def serve(self, link: Link) -> None:
+        """Serve a link of any purpose but JOIN, whose greetings are over, until it ends."""
+        if self.count >= LINKS:
+            log.warning("links_full", peer=short(link.peer), links=self.count)
+            await link.aclose()
+            return
+        line = self._enter(link)
+        try:
+            if link.purpose == Purpose.CONTROL:
+                await self._serve_control(line)
+            elif link.purpose == Purpose.DIRECT:
+                await self._serve_direct(line)
+            else:
+                await self._on_bulk(link)
+        finally:
+            await self._leave(line)
+
+    def _enter(self, link: Link) -> Line:
+        line = Line(link, link.peer, trio.current_time())
+        self._lines.setdefault(link.peer, []).append(line)
+        self.count += 1
+        log.info(
+            "link_up",
+            peer=short(link.peer),
+            purpose=Purpose(link.purpose).name.lower(),
+            address=link.address,
+            outbound=link.outbound,
+        )
+        return line
+
+    async def _leave(self, line: Line) -> None:
+        peer = line.peer
+        lines = self._lines[peer]
+        lines.remove(line)
+        if not lines:
+            del self._lines[peer]
+        self.count -= 1
+        meter, counts = self._meters.of(peer), line.link.meter
+        meter.bytes_in += counts.bytes_in
+        meter.bytes_out += counts.bytes_out
+        meter.messages_in += counts.messages_in
+        meter.messages_out += counts.messages_out
+        meter.seen(self._meters.wall() if line.active_s else 0)
+        await line.link.aclose()
+
+    async def _serve_control(self, line: Line) -> None:
+        peer = line.peer
+        old = self._control.get(peer)
+        if old is not None and not self._prefer(line.link, old.link):
+            log.info("link_spare", peer=short(peer), outbound=line.link.outbound)
+            return
+        self._control[peer] = line
+        if old is not None:
+            old.silenced = True
+            old.link.close("replaced by a newer link")
+
+        def linked(engine: Engine, now: Micros) -> list[Effect]:
+            if line.silenced:
+                return []
+            effects = engine.unlinked(peer, now) if old is not None else []
+            return effects + engine.linked(peer, now, outbound=line.link.outbound)
+
+        await self._driver.tell(linked)
+        try:
+            await self._read(line)
+        finally:
+            if self._control.get(peer) is line:
+                del self._control[peer]
+        if not line.silenced:
+            line.silenced = True
+            await self._driver.tell(lambda engine, now: engine.unlinked(peer, now))
+
+    async def _serve_direct(self, line: Line) -> None:
+        peer = line.peer
+        self._direct[peer] = line
+        if line.link.outbound:
+            for message in self._waiting.pop(peer, []):
+                self._post(line, message)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._close_when_idle, line)
+                await self._read(line)
+                nursery.cancel_scope.cancel()
+        finally:
+            if self._direct.get(peer) is line:
+                del self._direct[peer]
+        if line.link.outbound and not line.silenced and peer not in self._control:
+            await self._driver.tell(lambda engine, now: engine.unreachable(peer, now))
+
+    async def _close_when_idle(self, line: Line) -> None:
+        while (until_s := line.active_s + DIRECT_IDLE_S) > trio.current_time():
+            await trio.sleep_until(until_s)
+        line.silenced = True
+        line.link.close("idle")
+
+    async def _read(self, line: Line) -> None:
+        """Hand every message to the engine; back-pressure reaches the peer by its socket."""
+        peer = line.peer
+
+        def fault(error: PeerFault) -> None:
+            line.deaf = True
+            self.blame(peer, error.what)
+            line.link.close("broke the protocol")
+
+        async def deliver(message: Message) -> None:
+            line.active_s = trio.current_time()
+            self._meters.of(peer).seen(self._meters.wall())
+
+            def receive(engine: Engine, now: Micros) -> list[Effect]:
+                if line.silenced or line.deaf:
+                    return []
+                try:
+                    return engine.receive(peer, message, now)
+                except PeerFault as error:
+                    fault(error)
+                    return []
+
+            await self._driver.tell(receive)
+
+        try:
+            await line.link.run(deliver)
+        except PeerFault as error:
+            fault(error)
+        except Unavailable as error:
+            log.info("link_lost", peer=short(peer), cause=error.what)
+            self._meters.of(peer).trouble(error.what, error.mend, self._meters.wall())
