@@ -32,6 +32,10 @@ HANDSHAKES = 64
 HANDSHAKE_S = 10
 """Seconds from the first byte to the end of a handshake. A guess: a satellite link needs 3."""
 
+HANDSHAKE_BYTES = 16 * 1024
+"""One handshake message. The largest carries a member's proof to a joiner: about 2 KiB with one
+founder, and 1 KiB for each founder added later. A guess."""
+
 LINKS = 512
 """Links held at once, of every purpose. A guess."""
 
@@ -41,7 +45,29 @@ INVITE_CHARACTERS = 300
 MEMBERS = 10_000
 ADDRESSES = 8
 """Addresses in one node's record."""
+ADDRESS_CHARACTERS = 262
+"""A DNS name of 253 (RFC 1035), brackets, colon and port."""
 NAME_CHARACTERS = 64
+VERSION_CHARACTERS = 32
+
+STATEMENTS = 16
+"""Key statements of one node: its keys change at most so often. A guess."""
+
+FOUNDERS = 16
+"""Founders of one mesh, recovery keys among them. A guess."""
+
+ROSTER_ENTRIES = 100_000
+"""Signed entries of all founders: ten acts on each member. A guess."""
+
+ROSTER_ITEM_BYTES = 16 * 1024
+"""One signed entry, admission or node record; a record with eight addresses and 16 key
+statements has 7 KiB. A guess."""
+
+ROSTER_NEWS_BYTES = 256 * 1024
+"""Signed bytes in one message of roster news, well within a control frame."""
+
+ROSTER_DIGESTS = 2_048
+"""Digests in one message that asks for what is lacking: 150 KiB, within a control frame."""
 
 # ---------------------------------------------------------------- queries (protocol 4, 5)
 
