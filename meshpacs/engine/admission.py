@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from meshpacs.engine.budget import TOLERANCE, Budget, interval_us
 from meshpacs.engine.notary import Notary
+from meshpacs.engine.roll import Roll
 from meshpacs.engine.seen import Replay
 from meshpacs.engine.settings import Settings
+from meshpacs.engine.wall import Wall
 from meshpacs.model.answer import Status
 from meshpacs.model.errors import PeerFault
 from meshpacs.model.ids import MeshId, Micros, NodeId
-from meshpacs.model.member import ASKERS, Member
+from meshpacs.model.member import ASKERS
 from meshpacs.wire.bodies import ASK_CONTEXT, AskBody
 
 
@@ -22,20 +24,32 @@ class Ruling:
     """ANSWERED: evaluate it. Anything else is said to the origin as it is."""
     skew_us: Micros = 0
 
+    @property
+    def carried(self) -> bool:
+        """Whether the query is sent on: not where the mesh is to be spared, or a clock is off."""
+        return self.status not in {Status.BUSY, Status.SKEWED}
+
 
 class Admission:
     """Judges queries of others; remembers only those whose signature it has checked."""
 
     def __init__(
-        self, mesh: MeshId, notary: Notary, boots: Mapping[NodeId, int], settings: Settings
+        self,
+        mesh: MeshId,
+        roll: Roll,
+        wall: Wall,
+        notary: Notary,
+        boots: Mapping[NodeId, int],
+        settings: Settings,
     ) -> None:
-        """Begin with the boots kept durably; `members` is set by the engine."""
+        """Begin with the boots kept durably."""
         self._mesh = mesh
+        self._roll = roll
+        self._wall = wall
         self._notary = notary
         self._replay = Replay(boots)
         self._budget = Budget(TOLERANCE)
         self._settings = settings
-        self.members: Mapping[NodeId, Member] = {}
 
     def judge(
         self,
@@ -44,7 +58,6 @@ class Admission:
         signature: bytes,
         *,
         now: Micros,
-        wall_us: Micros,
         neighbours: int,
         busy: bool,
     ) -> Ruling | None:
@@ -58,17 +71,17 @@ class Admission:
         """
         if body.mesh != self._mesh:
             raise PeerFault("A query belongs to another mesh.")
-        origin = self.members.get(body.origin)
+        origin = self._roll.members.get(body.origin)
         if origin is None:
             return None
         if not self._notary.verify(body.origin, ASK_CONTEXT, packed, signature):
             raise PeerFault("A query's signature is wrong.")
         if not self._replay.fresh(body.origin, body.boot, body.counter):
             return None
-        skew = wall_us - body.sent_at_us
+        skew = self._wall.at(now) - body.sent_at_us
         if abs(skew) > self._settings.skew_us:
             return Ruling(Status.SKEWED, skew)
-        interval = interval_us(len(self.members), neighbours)
+        interval = interval_us(len(self._roll), neighbours)
         if busy or self._budget.wait_us(body.origin, now, interval):
             return Ruling(Status.BUSY)
         self._budget.spend(body.origin, now, interval)

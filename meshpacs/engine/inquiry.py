@@ -7,7 +7,7 @@ every member. Members that are silent already are not waited for.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from meshpacs.engine.agenda import Agenda
@@ -15,11 +15,12 @@ from meshpacs.engine.attendance import Attendance
 from meshpacs.engine.effects import DeliverFinal, DeliverRows, Effect, Send, Visit
 from meshpacs.engine.peers import Peers
 from meshpacs.engine.reading import Reading, Verified
+from meshpacs.engine.roll import Roll
 from meshpacs.engine.settings import Settings
+from meshpacs.engine.wall import Wall
 from meshpacs.model.answer import MemberAnswer, Report, Row, Status
 from meshpacs.model.ids import MILLISECOND, Micros, NodeId, QueryId
 from meshpacs.model.limits import RECALLS_AT_ONCE
-from meshpacs.model.member import Member
 from meshpacs.wire.messages import Recall
 
 
@@ -30,7 +31,8 @@ class Inquiry:
     query_id: QueryId
     body: bytes
     signature: bytes
-    ball: bool
+    ttl: int
+    """Of the ball; 0 for everyone."""
     asked_us: Micros
     deadline: Micros
     reading: Reading
@@ -51,17 +53,16 @@ class Inquiries:
 
     def __init__(
         self,
-        node: NodeId,
+        roll: Roll,
+        wall: Wall,
         peers: Peers,
         attendance: Attendance,
         token: Callable[[], int],
         settings: Settings,
     ) -> None:
-        """`members` and `wall_offset_us` are set by the engine.
-
-        Tokens are drawn from where the flood draws its own: both are answered on one link.
-        """
-        self._node = node
+        """Tokens are drawn from where the flood draws its own: both are answered on one link."""
+        self._roll = roll
+        self._wall = wall
         self._peers = peers
         self._attendance = attendance
         self._settings = settings
@@ -76,8 +77,6 @@ class Inquiries:
         """When a recall must have been acknowledged, then answered."""
         self.finished: deque[QueryId] = deque()
         """Queries that are over, so that their waves can be forgotten. The engine takes them."""
-        self.members: Mapping[NodeId, Member] = {}
-        self.wall_offset_us: Micros = 0
 
     def __len__(self) -> int:
         """How many are open."""
@@ -107,11 +106,11 @@ class Inquiries:
     ) -> list[Effect]:
         """Our own archive's answer."""
         answer = MemberAnswer(
-            self._node,
+            self._roll.node,
             status,
             len(rows),
             took_us=now - inquiry.asked_us,
-            as_of_us=now + self.wall_offset_us,
+            as_of_us=self._wall.at(now),
         )
         return self._account(inquiry, answer, rows)
 
@@ -119,8 +118,7 @@ class Inquiries:
         """Another member's answer; a second one (both flood and recall may bring it) is dropped."""
         done = verified.done
         self._attendance.heard(done.responder, now)
-        member = self.members.get(done.responder)
-        if member is None or not member.answers or done.responder in inquiry.answers:
+        if not self._roll.answers(done.responder) or done.responder in inquiry.answers:
             return []
         answer = MemberAnswer(
             done.responder,
@@ -145,7 +143,7 @@ class Inquiries:
     def _unaccounted(self, inquiry: Inquiry) -> list[NodeId]:
         return [
             node
-            for node, member in self.members.items()
+            for node, member in self._roll.members.items()
             if member.answers and node not in inquiry.answers
         ]
 
@@ -159,11 +157,11 @@ class Inquiries:
         inquiry.failed = failed
         self.turns.clear(inquiry.query_id)
         # Where nothing failed, whoever has not answered a ball is outside it.
-        if failed or not inquiry.ball:
+        if failed or not inquiry.ttl:
             inquiry.waiting.extend(
                 node
                 for node in self._unaccounted(inquiry)
-                if node != self._node and not self._attendance.silent(node)
+                if node != self._roll.node and not self._attendance.silent(node)
             )
         return self._recall(inquiry, now)
 
@@ -243,8 +241,7 @@ class Inquiries:
         return [] if inquiry is None else self._finish(inquiry, now, cancelled=True)
 
     def _finish_if_over(self, inquiry: Inquiry, now: Micros) -> list[Effect]:
-        own = self.members.get(self._node)
-        local = own is not None and own.answers and self._node not in inquiry.answers
+        local = self._roll.answering and self._roll.node not in inquiry.answers
         asked = inquiry.recalling and not inquiry.recalls and not inquiry.waiting
         if self._unaccounted(inquiry) and (local or not asked):
             return []
@@ -263,20 +260,20 @@ class Inquiries:
         self.finished.append(query_id)
         members = tuple(
             inquiry.answers.get(node) or self._absent(inquiry, node)
-            for node in sorted(self.members)
-            if self.members[node].answers
+            for node in sorted(self._roll.members)
+            if self._roll.members[node].answers
         )
         report = Report(query_id, members, now - inquiry.asked_us, cancelled)
         return [DeliverFinal(query_id, report)]
 
     def _absent(self, inquiry: Inquiry, node: NodeId) -> MemberAnswer:
-        if node == self._node:
+        if node == self._roll.node:
             return MemberAnswer(node, Status.FAILED)
-        if inquiry.ball and (node in inquiry.outside or not inquiry.failed):
+        if inquiry.ttl and (node in inquiry.outside or not inquiry.failed):
             return MemberAnswer(node, Status.OUTSIDE)
         since = self._attendance.since(node)
         return MemberAnswer(
             node,
             Status.UNREACHABLE,
-            since_us=0 if since is None else since + self.wall_offset_us,
+            since_us=0 if since is None else self._wall.at(since),
         )

@@ -1,22 +1,20 @@
 """Whom to be linked with (PROTOCOL 7): everybody in a small mesh, else a few at random."""
 
-from collections.abc import Mapping
-
 from meshpacs.engine.agenda import Agenda
 from meshpacs.engine.draws import Draws
 from meshpacs.engine.effects import Dial, Effect, Hangup
 from meshpacs.engine.peers import Peers
+from meshpacs.engine.roll import Roll
 from meshpacs.engine.settings import Settings
 from meshpacs.model.ids import Micros, NodeId
-from meshpacs.model.member import Member
 
 
 class Overlay:
     """Dials members until there are neighbours enough, and again as they fail."""
 
-    def __init__(self, node: NodeId, peers: Peers, draws: Draws, settings: Settings) -> None:
-        """`members` is set by the engine."""
-        self._node = node
+    def __init__(self, roll: Roll, peers: Peers, draws: Draws, settings: Settings) -> None:
+        """Nobody is dialled."""
+        self._roll = roll
         self._peers = peers
         self._draws = draws
         self._settings = settings
@@ -25,12 +23,11 @@ class Overlay:
         """The last pause before dialling a member again."""
         self.resting: Agenda[NodeId] = Agenda()
         """When a member that could not be reached may be dialled again."""
-        self.members: Mapping[NodeId, Member] = {}
 
     @property
     def small(self) -> bool:
         """Whether everybody links with everybody."""
-        return len(self.members) <= self._settings.full_mesh
+        return len(self._roll) <= self._settings.full_mesh
 
     def fill(self) -> list[Effect]:
         """Dial whom we lack."""
@@ -38,8 +35,8 @@ class Overlay:
             return []
         candidates = [
             node
-            for node in sorted(self.members)
-            if node != self._node
+            for node in sorted(self._roll.members)
+            if node != self._roll.node
             and node not in self._peers
             and node not in self._dialling
             and node not in self.resting
@@ -79,7 +76,7 @@ class Overlay:
         a power cut, do not keep dialling at the same moments.
         """
         self._dialling.pop(peer, None)
-        if self._settings.frozen_overlay or peer not in self.members:
+        if self._settings.frozen_overlay or peer not in self._roll:
             return
         last = self._pauses.get(peer, self._settings.redial_us // 2)
         pause = min(2 * last, self._settings.redial_most_us)
