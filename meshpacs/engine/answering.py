@@ -81,8 +81,8 @@ class Answering:
                 query_id, ask, peer, now, ball=ball, answering=self._roll.answering
             )
             effects += sent
-        if ruling.carried and not self._roll.answering:
-            return effects
+        if not self._roll.answering:
+            return effects if ruling.carried else [*effects, Send(peer, Closed(ask.token))]
         deadline = now + ask.remaining_ms * MILLISECOND
         callers = [Caller(peer, ask.token, wave)]
         evaluation = Evaluation(body, ask.hops, deadline, callers)

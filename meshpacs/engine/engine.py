@@ -191,7 +191,7 @@ class Engine:
     def _lose(self, peer: NodeId, now: Micros) -> list[Effect]:
         if not self.peers.remove(peer):
             return []
-        return self._flood.unlinked(peer) + self._inquiries.unreachable(peer, now)
+        return self._flood.unlinked(peer) + self._inquiries.unlinked(peer, now)
 
     # ------------------------------------------------------------ asking
 
@@ -389,7 +389,7 @@ class Engine:
         effects = self.peers.due(peer, now)
         if any(isinstance(effect, Hangup) for effect in effects):
             self._overlay.failed(peer, now)
-            effects += self._lose(peer, now)
+            effects += self._lose(peer, now) + self._overlay.fill()
         return effects
 
     def _settle(self, effects: list[Effect], now: Micros) -> list[Effect]:

@@ -211,14 +211,29 @@ class Inquiries:
         self._attendance.missed(inquiry.recalls[token])
         return self._end_recall(inquiry, token, now)
 
+    def unlinked(self, peer: NodeId, now: Micros) -> list[Effect]:
+        """A neighbour's link is gone, perhaps the link alone: recall it over a direct one."""
+        effects: list[Effect] = []
+        for inquiry, token in self._recalls_of(peer):
+            inquiry.waiting.append(peer)
+            effects += self._end_recall(inquiry, token, now)
+        return effects
+
     def unreachable(self, peer: NodeId, now: Micros) -> list[Effect]:
         """A direct link could not be had, or broke."""
         effects: list[Effect] = []
-        for inquiry in list(self._open.values()):
-            for token in [t for t, node in inquiry.recalls.items() if node == peer]:
-                self._attendance.missed(peer)
-                effects += self._end_recall(inquiry, token, now)
+        for inquiry, token in self._recalls_of(peer):
+            self._attendance.missed(peer)
+            effects += self._end_recall(inquiry, token, now)
         return effects
+
+    def _recalls_of(self, peer: NodeId) -> list[tuple[Inquiry, int]]:
+        return [
+            (inquiry, token)
+            for inquiry in self._open.values()
+            for token, node in inquiry.recalls.items()
+            if node == peer
+        ]
 
     def _end_recall(self, inquiry: Inquiry, token: int, now: Micros) -> list[Effect]:
         del inquiry.recalls[token]
