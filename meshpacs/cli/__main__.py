@@ -1,0 +1,5 @@
+"""`python -m meshpacs.cli`, the same as `meshpacs`."""
+
+from meshpacs.cli.main import main
+
+main()
