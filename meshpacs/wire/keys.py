@@ -128,6 +128,8 @@ class Keys:
     number: int
     signing: bytes
     link: bytes
+    signers: tuple[bytes, ...]
+    """All signing keys, the newest last: old signatures do not lapse with a key."""
 
 
 def read_chain(chain: Chain) -> Keys:
@@ -142,6 +144,7 @@ def read_chain(chain: Chain) -> Keys:
     node = NodeId(NOTHING_BEFORE)
     before: KeyStatement | None = None
     previous = NOTHING_BEFORE
+    signers: list[bytes] = []
     for number, packed in enumerate(chain, start=1):
         outer = unpack(Statement, packed)
         inner = unpack(KeyStatement, outer.body)
@@ -155,9 +158,10 @@ def read_chain(chain: Chain) -> Keys:
             node = NodeId(hashlib.sha256(outer.body).digest())
         elif not verify(before.signing, VOUCH_CONTEXT, NO_MESH, outer.body, outer.vouched):
             raise BadKeys(f"Key statement {number} is not vouched for by the key before.")
+        signers.append(inner.signing)
         before, previous = inner, Digest(hashlib.sha256(outer.body).digest())
     assert before is not None
-    return Keys(node, before.number, before.signing, before.link)
+    return Keys(node, before.number, before.signing, before.link, tuple(signers))
 
 
 # ---------------------------------------------------------------- a node's private halves

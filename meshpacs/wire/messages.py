@@ -156,6 +156,10 @@ class Digests:
     TYPE: ClassVar[int] = 6
     admissions: tuple[Digest, ...]
     records: tuple[tuple[NodeId, int], ...]
+    part: int = 0
+    parts: int = 1
+    """Large rosters are compared in parts: those names whose first byte, times `parts`, divided
+    by 256, is `part`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +170,8 @@ class RosterNews:
     entries: tuple[bytes, ...]
     admissions: tuple[bytes, ...]
     records: tuple[bytes, ...]
+    last: bool = True
+    """The end of one answer, to a `Heads` that differed or to a `Digests`; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +183,8 @@ class Knock:
     statement: bytes
     redemption: bytes
     """The invite key's signature over the statement (context "meshpacs/redeem/1")."""
+    record: bytes = b""
+    """The joiner's first node record, so that its name is known from the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +226,11 @@ class Manifests:
     signed: tuple[bytes, ...]
     more: bool
     """Further messages for this study follow."""
+    unfinished: bool = False
+    """The last of `signed` goes on with the first of the next message."""
+    held: bytes = b""
+    """In the last message: which of the entries the sender itself holds, visible. One bit for
+    each distinct entry of all these manifests, sorted, lowest bit first; empty: all of them."""
 
 
 @dataclass(frozen=True, slots=True)
