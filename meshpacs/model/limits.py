@@ -124,6 +124,15 @@ INSTANCE_BYTES = 64 * 1024**3
 STUDY_INSTANCES = 100_000
 """Instances in one manifest. A guess; the largest CT studies have 10,000."""
 
+MANIFESTS_BYTES = 64 * 1024 * 1024
+"""All manifests of one study as one holder tells them. A guess: two of the largest fit."""
+
+WANTS_PER_REQUEST = 4_096
+"""Contents or studies asked for in one message on a bulk link. A guess."""
+
+BULK_SERVED = 32
+"""Bulk links answered at once; each holds a few megabytes. More are closed. A guess."""
+
 HEADER_BYTES = 64 * 1024 * 1024
 """Bytes of one data set that are scanned for indexed attributes, before pixels. A guess."""
 
