@@ -37,7 +37,7 @@ MOST_BYTES: Mapping[str, int] = {
     "signature": 64,
     "data": limits.LEAF_BYTES,
 }
-"""Plain byte fields with a bound of their own; the frame bounds all others."""
+"""Plain byte fields with a bound of their own; the bytes they come in bound all others."""
 
 SIGNED_FIELDS = frozenset({"skew_us"})
 """The only integers that may be negative: one clock minus another."""
@@ -145,7 +145,7 @@ def _parse(data: Buffer) -> object:
             use_list=False,
             strict_map_key=False,
             object_pairs_hook=list,
-            max_bin_len=limits.FRAME_BYTES,
+            max_bin_len=limits.MANIFESTS_BYTES,
             max_str_len=4 * limits.ATTRIBUTE_BYTES,
             max_array_len=limits.STUDY_INSTANCES,
             max_map_len=limits.RECORD_ATTRIBUTES,
@@ -199,7 +199,7 @@ def _reader(kind: Any, name: str) -> Reader:
     if kind is bool:
         return _read_bool
     if kind is bytes:
-        return _bytes_reader(0, MOST_BYTES.get(name, limits.FRAME_BYTES))
+        return _bytes_reader(0, MOST_BYTES.get(name, limits.MANIFESTS_BYTES))
     if isinstance(kind, NewType):
         exact = EXACT_BYTES.get(kind)
         return _bytes_reader(exact, exact) if exact else _reader(kind.__supertype__, name)
