@@ -3,7 +3,7 @@
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from typing import Any
 
@@ -53,7 +53,9 @@ class Client:
         """Do something, and get one document."""
         return self._document("POST", path, body or {})
 
-    def lines(self, path: str, body: Json, *, answer_s: float | None = None) -> Iterator[Json]:
+    def lines(
+        self, path: str, body: Json, *, answer_s: float | None = None
+    ) -> Generator[Json, None, None]:
         """Do something that takes long: its events as they come.
 
         Raises:

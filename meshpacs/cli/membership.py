@@ -10,19 +10,12 @@ from meshpacs.node.home import Home
 UNITS = {"m": 60, "h": 3600, "d": 86_400}
 
 
-class Span(click.ParamType):
+def span(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
     """A span of time such as 90m, 72h or 7d, in seconds."""
-
-    name = "SPAN"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Digits and a unit."""
-        found = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", str(value))
-        if found is None:
-            self.fail(f"{value!r} is no span of time; say 90m, 72h or 7d.", param, ctx)
-        return int(found[1]) * UNITS[found[2]]
+    found = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no span of time; say 90m, 72h or 7d.")
+    return int(found[1]) * UNITS[found[2]]
 
 
 @click.command()
@@ -32,7 +25,7 @@ class Span(click.ParamType):
     default="member",
     show_default=True,
 )
-@click.option("--expires", type=Span(), default="72h", show_default=True)
+@click.option("--expires", callback=span, default="72h", show_default=True, metavar="SPAN")
 @click.option("--local", is_flag=True, help="For several nodes on this one machine.")
 @json_option
 @home_option

@@ -1,0 +1,120 @@
+"""A node and its front doors in one nursery, from `ready` to the clean end."""
+
+import json
+import os
+import signal
+import sys
+import threading
+
+import structlog
+import trio
+
+from meshpacs.cli.systemd import notify
+from meshpacs.gateways.http import admin_app
+from meshpacs.gateways.listen import serve_http
+from meshpacs.model.address import parse_address
+from meshpacs.node.config import ConfigFile
+from meshpacs.node.home import Home
+from meshpacs.node.logs import set_up_logs
+from meshpacs.node.node import Node, open_node
+
+CONFIG_LOOK_S = 2.0
+"""Between looks at the configuration file. A guess: soon enough for somebody who edits it."""
+
+STOP_S = 5.0
+"""How long a stop may take before the process ends as it is: the archive survives a kill."""
+
+log = structlog.get_logger()
+
+
+async def serve(home: Home, config: ConfigFile) -> None:
+    """Run until told to stop, by a signal or over the admin API.
+
+    Raises:
+        LocalFault: the home is in use, or nothing can listen where it should.
+    """
+    async with open_node(home, config) as node, trio.open_nursery() as watchers:
+        await watchers.start(_obey_signals, node, config)
+        watchers.start_soon(_watch_config, node, config)
+        host = parse_address(config.config.http_listen, any_port=True)[0]
+        app = admin_app(node.mesh, token=home.admin_token(), host=host)
+        stopping = trio.Event()
+        async with trio.open_nursery() as doors:
+            http = await doors.start(serve_http, app, config.config.http_listen, stopping)
+            _say_ready(home, node, http)
+            await node.stopping.wait()
+            log.info("stopping")
+            notify("STOPPING=1")
+            _end_anyway_after(STOP_S)
+            stopping.set()
+        watchers.cancel_scope.cancel()
+    log.info("stopped")
+
+
+def _say_ready(home: Home, node: Node, http: str) -> None:
+    facts = {
+        "node": node.node_id.hex(),
+        "name": node.config.config.name,
+        "mesh": list(node.listening),
+        "http": http,
+    }
+    home.announce(facts)
+    print(
+        f"ready {json.dumps({'pid': os.getpid(), 'home': str(home.folder), **facts})}", flush=True
+    )
+    log.info("ready", mesh=facts["mesh"], http=http)
+    notify("READY=1")
+
+
+async def _obey_signals(
+    node: Node,
+    config: ConfigFile,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """The first signal begins a clean stop; after that the platform's own handling is back."""
+    stops = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform == "win32":
+        stops.append(signal.SIGBREAK)
+        reload = None
+    else:
+        reload = signal.SIGHUP
+    wanted = [*stops, reload] if reload is not None else stops
+    with trio.open_signal_receiver(*wanted) as signals:
+        task_status.started()
+        async for number in signals:
+            if number == reload:
+                await _reload(node, config)
+            else:
+                log.info("signal", number=int(number))
+                node.mesh.stop()
+                return
+
+
+async def _watch_config(node: Node, config: ConfigFile) -> None:
+    while True:
+        await trio.sleep(CONFIG_LOOK_S)
+        if config.touched:
+            await _reload(node, config)
+
+
+async def _reload(node: Node, config: ConfigFile) -> None:
+    view = await node.mesh.reload()
+    set_up_logs(config.config.log_level, config.config.log_format)
+    if view.refused:
+        log.warning("config_kept_out", what=view.refused, mend=view.mend)
+    else:
+        log.info("config_in_force", waits_for_restart=list(view.waits_for_restart))
+
+
+def _end_anyway_after(seconds: float) -> None:
+    # A client of the admin API that has stopped reading holds the HTTP server in a shielded send,
+    # and a worker thread may wait for a dying disk; neither may keep a clinic's service from
+    # being restarted. A thread, because the loop itself may be what is stuck.
+    def end() -> None:
+        sys.stderr.flush()
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
