@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from meshpacs.model.errors import Damaged, LocalFault
-from meshpacs.node import home as home_module
 from meshpacs.node.home import Home, locate, read_secret, write_durably, write_secret
 
 unix_only = pytest.mark.skipif(sys.platform == "win32", reason="modes are Unix's")
@@ -103,7 +102,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(home_module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_durably(path, b"new")
     assert path.read_bytes() == b"old"

@@ -1,5 +1,7 @@
 """What must not be forgotten is on the disk when it is said to be, and a crash tears only tails."""
 
+import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -77,8 +79,6 @@ def test_a_kind_that_nobody_knows_is_damage(roster: RosterLog) -> None:
     data = bytearray(roster.path.read_bytes())
     at = data.index(b"one") - 1
     data[at] = 9
-    import zlib
-
     data[at + 4 :] = zlib.crc32(bytes(data[at : at + 4])).to_bytes(4, "big")
     roster.path.write_bytes(data)
     with pytest.raises(Damaged):
@@ -88,15 +88,13 @@ def test_a_kind_that_nobody_knows_is_damage(roster: RosterLog) -> None:
 def test_a_failed_append_leaves_no_torn_bytes(
     roster: RosterLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from meshpacs.node import ledger
-
     roster.append([("entry", b"one")])
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space"):
             roster.append([("entry", b"two")])
     assert roster.read() == ([("entry", b"one")], "")
@@ -104,7 +102,7 @@ def test_a_failed_append_leaves_no_torn_bytes(
 
 async def test_settled_means_on_the_disk(roster: RosterLog) -> None:
     boots: dict[NodeId, int] = {}
-    ledger = Ledger(roster, boots.update)
+    ledger = Ledger(roster, lambda some: boots.update(some))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ledger.run)
         await ledger.settled()
@@ -138,11 +136,10 @@ async def test_a_write_that_fails_is_told_kept_and_tried_again(
         ledger.keep_boot(ANNA, 7)
         with pytest.raises(LocalFault, match="disk is full"):
             await ledger.settled()
-        assert ledger.trouble is not None
         ledger.keep_boot(BERT, 1)
         full = False
         await ledger.settled()
         assert kept == {ANNA: 7, BERT: 1}
         assert roster.read()[0] == [("entry", b"e")], "written once, though the boots failed"
-        assert ledger.trouble is None
+        assert not ledger.trouble
         nursery.cancel_scope.cancel()
