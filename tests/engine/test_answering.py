@@ -1,0 +1,329 @@
+"""Who is answered, how, and how an answer is given a second time."""
+
+import pytest
+
+from meshpacs.engine import holding
+from meshpacs.engine.budget import BURST, SLOWEST_US, TOLERANCE, Budget, interval_us
+from meshpacs.engine.effects import KeepBoot, SearchLocal, Send, Visit
+from meshpacs.engine.reading import Reading
+from meshpacs.engine.seen import Replay, Seen
+from meshpacs.model.answer import Row
+from meshpacs.model.content import StudyState
+from meshpacs.model.errors import PeerFault
+from meshpacs.model.ids import SECOND, QueryId
+from meshpacs.model.limits import OPEN_QUERIES, PARTS_PER_ANSWER, REPLAY_WINDOW
+from meshpacs.model.member import Member, Role
+from meshpacs.wire.codec import Malformed
+from meshpacs.wire.messages import Ask, Closed, Got, Hello, Message, Part, Sorry
+from meshpacs.wire.parts import SIZES, read
+from tests.engine.clinic import (
+    ANNA,
+    BERT,
+    CARL,
+    DORA,
+    EVERYBODY,
+    HEAD,
+    ME,
+    NOW,
+    ROW,
+    STRANGER,
+    Clinic,
+    only,
+    sent,
+    some_id,
+)
+
+
+def test_a_stranger_is_not_answered_and_nobody_is_blamed() -> None:
+    clinic = Clinic((ANNA, BERT))
+    assert clinic.engine.receive(ANNA, clinic.ask(STRANGER, 1), NOW) == [
+        Send(ANNA, Got(1)),
+        Send(ANNA, Closed(1, (ME,))),
+    ]
+
+
+def test_a_forged_ask_is_the_peers_fault_and_is_not_remembered() -> None:
+    clinic = Clinic((ANNA, BERT))
+    true = clinic.ask(DORA, 1)
+    forged = Ask(1, 0, 1, 10_000, true.body, clinic.ask(CARL, 1).signature)
+    with pytest.raises(PeerFault, match="signature"):
+        clinic.engine.receive(ANNA, forged, NOW)
+    assert only(SearchLocal, clinic.engine.receive(ANNA, true, NOW))
+
+
+def test_a_query_of_another_mesh_is_the_peers_fault() -> None:
+    clinic = Clinic((ANNA,))
+    with pytest.raises(PeerFault, match="mesh"):
+        clinic.engine.receive(ANNA, clinic.ask(DORA, 1, mesh=bytes(32)), NOW)
+
+
+def test_a_body_that_cannot_be_read_is_the_peers_fault() -> None:
+    clinic = Clinic((ANNA,))
+    with pytest.raises(Malformed):
+        clinic.engine.receive(ANNA, Ask(1, 0, 1, 1000, b"\xc1", bytes(64)), NOW)
+
+
+def test_a_replayed_counter_is_closed_without_an_answer() -> None:
+    clinic = Clinic((ANNA, BERT))
+    clinic.engine.receive(ANNA, clinic.ask(DORA, 1), NOW)
+    other = clinic.ask(DORA, 2, budget_ms=9_999)
+    assert sent(clinic.engine.receive(ANNA, other, NOW)) == [Got(2), Closed(2, (ME,))]
+
+
+def test_an_older_boot_is_a_replay_even_after_a_restart() -> None:
+    clinic = Clinic((ANNA,), boots={DORA: 7})
+    old = clinic.engine.receive(ANNA, clinic.ask(DORA, 1, boot=6), NOW)
+    assert sent(old) == [Got(1), Closed(1, (ME,))]
+    assert only(SearchLocal, clinic.engine.receive(ANNA, clinic.ask(DORA, 2, boot=7), NOW))
+    newer = clinic.engine.receive(ANNA, clinic.ask(DORA, 3, boot=8), NOW)
+    assert only(KeepBoot, newer) == KeepBoot(DORA, 8)
+
+
+def test_a_window_of_counters_is_remembered() -> None:
+    replay = Replay({})
+    replay.note(ANNA, 1, 5_000)
+    assert replay.fresh(ANNA, 1, 4_999)
+    assert not replay.fresh(ANNA, 1, 5_000)
+    replay.note(ANNA, 1, 4_990)
+    assert not replay.fresh(ANNA, 1, 4_990)
+    replay.note(ANNA, 1, 5_003)
+    assert [c for c in range(4_985, 5_010) if not replay.fresh(ANNA, 1, c)] == [4_990, 5_000, 5_003]
+    assert not replay.fresh(ANNA, 1, 5_003 - REPLAY_WINDOW)
+    assert replay.fresh(ANNA, 1, 5_004 - REPLAY_WINDOW)
+
+
+def test_the_oldest_query_is_forgotten_first_and_a_repeat_does_not_renew_it() -> None:
+    seen = Seen(limit=2)
+    first, second, third = (QueryId(bytes([n]) * 16) for n in range(3))
+    seen.note(first, 1)
+    seen.note(second, 1)
+    seen.note(first, 2)
+    seen.note(third, 1)
+    assert (seen.best(first), seen.best(second), seen.best(third)) == (None, 1, 1)
+
+
+@pytest.mark.parametrize("ahead_s", [-301, 301])
+def test_a_clock_that_is_off_is_answered_with_the_offset(ahead_s: int) -> None:
+    clinic = Clinic((ANNA, BERT))
+    ask = clinic.ask(DORA, 1, sent_at_us=NOW - ahead_s * SECOND)
+    effects = clinic.engine.receive(ANNA, ask, NOW)
+    assert [type(m) for m in sent(effects)] == [Got, Part, Closed]
+    done, _ = clinic.opened(DORA, only(Part, sent(effects)))
+    assert (done.status, done.skew_us) == ("skewed", ahead_s * SECOND)
+    # It goes no further and is not remembered: once the clock is right the bytes are sound.
+    clinic.engine.clock(-ahead_s * SECOND)
+    assert only(SearchLocal, clinic.engine.receive(ANNA, ask, NOW))
+
+
+def test_wall_time_is_the_offset_on_top_of_now() -> None:
+    clinic = Clinic((ANNA,))
+    clinic.engine.clock(3_600 * SECOND)
+    ask = clinic.ask(DORA, 1, sent_at_us=NOW + 3_600 * SECOND)
+    clinic.engine.receive(ANNA, ask, NOW)
+    effects = clinic.engine.local_found(some_id(ask), (), NOW + 5)
+    assert clinic.opened(DORA, only(Part, sent(effects)))[0].as_of_us == NOW + 3_600 * SECOND + 5
+
+
+def test_who_may_not_ask_is_refused_and_the_query_still_travels() -> None:
+    members = {**EVERYBODY, DORA: Member(DORA, "d", Role.RELAY)}
+    clinic = Clinic((ANNA, BERT), members)
+    effects = clinic.engine.receive(ANNA, clinic.ask(DORA, 1), NOW)
+    assert not [e for e in effects if isinstance(e, SearchLocal)]
+    assert clinic.opened(DORA, only(Part, sent(effects, ANNA)))[0].status == "refused"
+    token = only(Ask, sent(effects, BERT)).token
+    assert clinic.engine.receive(BERT, Closed(token), NOW) == [Send(ANNA, Closed(1))]
+
+
+def test_an_origin_over_its_budget_is_told_busy() -> None:
+    clinic = Clinic((ANNA, BERT))
+    answers: list[list[Message]] = []
+    for counter in range(1, BURST * TOLERANCE + 2):
+        ask = clinic.ask(DORA, counter, counter=counter)
+        answers.append(sent(clinic.engine.receive(ANNA, ask, NOW)))
+        clinic.engine.local_found(some_id(ask), (), NOW)
+    assert all(Part not in map(type, messages) for messages in answers[:-1])
+    assert [type(m) for m in answers[-1]] == [Got, Part, Closed]
+    done, _ = clinic.opened(DORA, only(Part, answers[-1]))
+    assert done.status == "busy"
+    other = clinic.engine.receive(ANNA, clinic.ask(CARL, 999), NOW)
+    assert only(SearchLocal, other)
+
+
+def test_a_node_with_too_many_open_queries_is_busy() -> None:
+    clinic = Clinic((ANNA,))
+    now = NOW
+    for counter in range(1, OPEN_QUERIES + 1):
+        now += 1_000
+        clinic.engine.receive(ANNA, clinic.ask(DORA, counter, counter=counter), now)
+    over = clinic.ask(DORA, 9_999, counter=9_999)
+    effects = clinic.engine.receive(ANNA, over, now)
+    assert clinic.opened(DORA, only(Part, sent(effects)))[0].status == "busy"
+
+
+def test_a_budget_refills_with_time_and_knows_a_slowest_rate() -> None:
+    interval = interval_us(5, 4)
+    assert interval == 16 * 200
+    assert interval_us(10_000, 8) == SLOWEST_US
+    assert interval_us(1, 0) == 200
+    budget = Budget()
+    for _ in range(BURST):
+        assert budget.wait_us(ANNA, NOW, interval) == 0
+        budget.spend(ANNA, NOW, interval)
+    assert budget.wait_us(ANNA, NOW, interval) == interval
+    assert budget.wait_us(ANNA, NOW + interval, interval) == 0
+    assert budget.wait_us(BERT, NOW, interval) == 0
+
+
+def test_a_search_that_fails_is_said() -> None:
+    clinic = Clinic((ANNA,))
+    ask = clinic.ask(DORA, 1)
+    clinic.engine.receive(ANNA, ask, NOW)
+    effects = clinic.engine.local_failed(some_id(ask), NOW)
+    assert clinic.opened(DORA, only(Part, sent(effects)))[0].status == "failed"
+    assert clinic.engine.local_failed(some_id(ask), NOW) == []
+
+
+def test_a_truncated_search_is_said() -> None:
+    clinic = Clinic((ANNA,))
+    ask = clinic.ask(DORA, 1)
+    clinic.engine.receive(ANNA, ask, NOW)
+    effects = clinic.engine.local_found(some_id(ask), (ROW,), NOW, truncated=True)
+    assert clinic.opened(DORA, only(Part, sent(effects)))[0].status == "truncated"
+
+
+def test_hit_and_miss_are_of_one_size() -> None:
+    sizes = []
+    for rows in ((), (ROW,)):
+        clinic = Clinic((ANNA,))
+        ask = clinic.ask(DORA, 1)
+        clinic.engine.receive(ANNA, ask, NOW)
+        parts = sent(clinic.engine.local_found(some_id(ask), rows, NOW))
+        sizes.append(len(only(Part, parts).sealed))
+    assert sizes[0] == sizes[1] == SIZES[0] + 48
+
+
+def test_rows_beyond_the_largest_answer_are_cut_and_the_answer_says_so() -> None:
+    clinic = Clinic((ANNA,))
+    ask = clinic.ask(DORA, 1)
+    clinic.engine.receive(ANNA, ask, NOW)
+    fat = Row({0x00081030: ("x" * 1000,)}, (StudyState("1", HEAD, 1),))
+    effects = clinic.engine.local_found(some_id(ask), (fat,) * 6_000, NOW)
+    parts = [m for m in sent(effects) if isinstance(m, Part)]
+    assert PARTS_PER_ANSWER // 2 <= len(parts) <= PARTS_PER_ANSWER
+    public, private = clinic.reply_keys(DORA)
+    reading = Reading(some_id(ask), (public, private), clinic.notary(DORA))
+    (verified,) = [v for v in (reading.part(1, p.sealed) for p in parts) if v is not None]
+    assert (verified.status, len(verified.rows)) == ("truncated", 3_000)
+
+
+# ---------------------------------------------------------------- recall
+
+
+def test_a_recall_gets_the_kept_answer_and_no_second_search() -> None:
+    clinic = Clinic((ANNA,))
+    ask = clinic.ask(DORA, 1)
+    clinic.engine.receive(ANNA, ask, NOW)
+    given = only(Part, sent(clinic.engine.local_found(some_id(ask), (ROW,), NOW)))
+    effects = clinic.engine.receive(DORA, clinic.recall(DORA, 3), NOW)
+    assert effects == [
+        Visit(DORA, Got(3)),
+        Visit(DORA, Part(3, given.sealed)),
+        Visit(DORA, Closed(3)),
+    ]
+
+
+def test_a_recall_during_the_search_waits_for_it() -> None:
+    clinic = Clinic((ANNA, DORA))
+    ask = clinic.ask(DORA, 1)
+    clinic.engine.receive(ANNA, ask, NOW)
+    assert clinic.engine.receive(DORA, clinic.recall(DORA, 3), NOW) == [Send(DORA, Got(3))]
+    effects = clinic.engine.local_found(some_id(ask), (), NOW)
+    assert [(m.token, type(m)) for m in sent(effects, DORA) if isinstance(m, Part | Closed)] == [
+        (3, Part),
+        (3, Closed),
+    ]
+
+
+def test_a_recall_of_what_never_came_is_evaluated_and_not_sent_on() -> None:
+    clinic = Clinic((ANNA,))
+    effects = clinic.engine.receive(DORA, clinic.recall(DORA, 3), NOW)
+    assert sent(effects) == [Got(3)]
+    query_id = only(SearchLocal, effects).query_id
+    answered = clinic.engine.local_found(query_id, (ROW,), NOW)
+    assert [type(m) for m in sent(answered, DORA)] == [Part, Closed]
+    # The flood's own copy, should it come yet, is a repeat.
+    late = clinic.engine.receive(ANNA, clinic.ask(DORA, 8), NOW)
+    assert late == [Send(ANNA, Got(8)), Send(ANNA, Closed(8))]
+
+
+def test_a_ball_that_never_came_here_is_not_evaluated_by_a_recall() -> None:
+    clinic = Clinic((ANNA,))
+    effects = clinic.engine.receive(DORA, clinic.recall(DORA, 3, ttl=1, ttl0=2), NOW)
+    assert sent(effects) == [Got(3), Closed(3)]
+
+
+def test_a_recall_by_another_than_the_origin_is_its_fault() -> None:
+    clinic = Clinic((ANNA,))
+    with pytest.raises(PeerFault):
+        clinic.engine.receive(ANNA, clinic.recall(DORA, 3), NOW)
+
+
+def test_a_recall_with_a_replayed_counter_is_closed() -> None:
+    clinic = Clinic((ANNA,))
+    clinic.engine.receive(ANNA, clinic.ask(DORA, 1), NOW)
+    effects = clinic.engine.receive(DORA, clinic.recall(DORA, 3, budget_ms=77), NOW)
+    assert sent(effects) == [Got(3), Closed(3)]
+
+
+def test_a_recall_from_a_skewed_clock_is_told_so() -> None:
+    clinic = Clinic((ANNA,))
+    recall = clinic.recall(DORA, 3, sent_at_us=NOW - 400 * SECOND)
+    effects = clinic.engine.receive(DORA, recall, NOW)
+    assert clinic.opened(DORA, only(Part, sent(effects)))[0].status == "skewed"
+
+
+def test_an_answer_is_forgotten_at_the_deadline() -> None:
+    clinic = Clinic((ANNA,))
+    ask = clinic.ask(DORA, 1)
+    clinic.engine.receive(ANNA, ask, NOW)
+    clinic.engine.local_found(some_id(ask), (ROW,), NOW)
+    assert clinic.engine.open_work()["kept answers"] == 1
+    clinic.engine.wake(NOW + 10 * SECOND)
+    assert clinic.engine.open_work()["kept answers"] == 0
+    effects = clinic.engine.receive(DORA, clinic.recall(DORA, 3), NOW + 10 * SECOND)
+    assert sent(effects) == [Got(3), Closed(3)]
+
+
+def test_a_search_that_outlasts_the_deadline_closes_who_recalled() -> None:
+    clinic = Clinic((ANNA,))
+    ask = clinic.ask(DORA, 1)
+    clinic.engine.receive(ANNA, ask, NOW)
+    clinic.engine.receive(DORA, clinic.recall(DORA, 3), NOW)
+    effects = clinic.engine.wake(NOW + 10 * SECOND)
+    assert sent(effects, DORA) == [Closed(3)]
+    assert sent(effects, ANNA)[-1] == Closed(1)
+    assert clinic.engine.local_found(some_id(ask), (ROW,), NOW + 11 * SECOND) == []
+
+
+def test_the_oldest_kept_answer_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holding, "KEPT_ANSWER_BYTES", 2_500)
+    clinic = Clinic((ANNA,))
+    for counter in (1, 2, 3):
+        ask = clinic.ask(DORA, counter, counter=counter)
+        clinic.engine.receive(ANNA, ask, NOW)
+        clinic.engine.local_found(some_id(ask), (), NOW)
+    assert clinic.engine.open_work()["kept answers"] == 2
+    first = clinic.engine.receive(DORA, clinic.recall(DORA, 9, counter=1), NOW)
+    assert sent(first) == [Got(9), Closed(9)]
+
+
+def test_messages_of_other_links_are_the_peers_fault() -> None:
+    clinic = Clinic((ANNA,))
+    for message in (Hello(1, 1, "1"), Sorry("no")):
+        with pytest.raises(PeerFault, match="does not belong"):
+            clinic.engine.receive(ANNA, message, NOW)
+
+
+def test_a_part_shorter_than_it_says_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        read(b"\x00\x00\x00\xff")
