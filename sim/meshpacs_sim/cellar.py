@@ -4,13 +4,12 @@ import hashlib
 from collections.abc import Sequence
 from typing import Protocol
 
-from meshpacs.model.matching import matches
-
 from meshpacs.engine.draws import draw, word
 from meshpacs.model.answer import Row
 from meshpacs.model.attributes import Level, Record
 from meshpacs.model.content import StudyState
 from meshpacs.model.ids import Digest
+from meshpacs.model.matching import matches
 from meshpacs.model.query import Query
 
 STUDY_DATE = 0x0008_0020

@@ -10,7 +10,10 @@ from meshpacs_sim.world import EPOCH_US, World
 
 def freeze(world: World, index: int) -> None:
     """SIGSTOP: the kernel takes in what comes, the node does nothing."""
-    world.hosts[index].frozen = True
+    host = world.hosts[index]
+    host.frozen = True
+    for asking in host.asked.values():
+        asking.frozen = asking.frozen or asking.report is None
     world.tell("troubled", f"freeze {index}")
 
 

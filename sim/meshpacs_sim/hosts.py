@@ -33,6 +33,8 @@ class Asking:
     finished_at: Micros = 0
     lost: bool = False
     """The asker has crashed; nobody waits any more."""
+    frozen: bool = False
+    """The asker was frozen while it waited."""
 
     @property
     def took_us(self) -> Micros:
