@@ -33,3 +33,23 @@ class Unavailable(MeshError):
 
 class Damaged(MeshError):
     """The disk: what was stored can no longer be read as it was written."""
+
+
+def fault_within(group: BaseExceptionGroup[BaseException]) -> MeshError | None:
+    """The fault that a group stands for, as nurseries raise them; None if it holds anything else.
+
+    Of several a peer's breach comes first: it is why the others happened.
+    """
+    faults, rest = group.split(MeshError)
+    if rest is not None or faults is None:
+        return None
+    found: list[MeshError] = []
+    groups: list[BaseException] = [faults]
+    while groups:
+        error = groups.pop()
+        if isinstance(error, BaseExceptionGroup):
+            groups.extend(reversed(error.exceptions))
+        else:
+            assert isinstance(error, MeshError)
+            found.append(error)
+    return next((fault for fault in found if isinstance(fault, PeerFault)), found[0])
