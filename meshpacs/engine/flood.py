@@ -197,11 +197,12 @@ class Flood:
         return [Send(peer, Cancel(query_id)) for peer in told]
 
     def drop(self, query_id: QueryId) -> None:
-        """Forget our own waves of this query without a word; late messages are ignored."""
+        """Forget a query of our own without a word; late messages are ignored.
+
+        Copies of it that come back are repeats, so that no wave of it has a parent.
+        """
         for number in list(self._by_query.get(query_id, ())):
-            wave = self._waves[number]
-            if wave.parent is None:
-                self._forget(number, wave)
+            self._forget(number, self._waves[number])
 
     # ------------------------------------------------------------ what does not
 

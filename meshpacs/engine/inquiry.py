@@ -264,8 +264,6 @@ class Inquiries:
 
     def _finish(self, inquiry: Inquiry, now: Micros, *, cancelled: bool = False) -> list[Effect]:
         query_id = inquiry.query_id
-        if query_id not in self._open:
-            return []
         del self._open[query_id]
         for token in inquiry.recalls:
             del self._tokens[token]

@@ -229,8 +229,12 @@ def test_a_wave_whose_parent_is_gone_is_forgotten_but_its_answer_is_kept() -> No
     clinic = Clinic((ANNA, BERT))
     ask = clinic.ask(DORA, 1)
     asked = clinic.engine.receive(ANNA, ask, NOW)
+    other = clinic.ask(DORA, 2, counter=2)
+    clinic.engine.receive(BERT, other, NOW)
     clinic.engine.unlinked(ANNA, NOW)
     token = only(Ask, sent(asked, BERT)).token
+    others = clinic.engine.local_found(some_id(other), (), NOW)
+    assert [type(m) for m in sent(others, BERT)] == [Part, Closed]
     assert clinic.engine.receive(BERT, Closed(token), NOW) == []
     assert clinic.engine.receive(BERT, Got(token), NOW) == []
     work = clinic.engine.open_work()
@@ -251,6 +255,39 @@ def test_cancel_follows_the_asks_path_and_stops_the_answer() -> None:
     token = only(Ask, sent(asked, BERT)).token
     assert clinic.engine.receive(BERT, Part(token, b"late"), NOW) == []
     assert clinic.engine.receive(BERT, Closed(token), NOW) == []
+
+
+def test_a_cancel_ends_only_the_waves_that_came_from_its_sender() -> None:
+    clinic = Clinic((ANNA, BERT, CARL))
+    ask = clinic.ask(DORA, 1, ttl=0, hops=3, ttl0=3)
+    clinic.engine.receive(ANNA, ask, NOW)
+    clinic.engine.receive(BERT, clinic.ask(DORA, 2, ttl=2, hops=1, ttl0=3), NOW)
+    assert (
+        sent(clinic.engine.receive(BERT, Cancel(some_id(ask)), NOW)) == [Cancel(some_id(ask))] * 2
+    )
+    effects = clinic.engine.local_found(some_id(ask), (), NOW)
+    assert [type(m) for m in sent(effects, ANNA)] == [Part, Closed]
+    assert clinic.engine.receive(ANNA, Cancel(some_id(ask)), NOW) == []
+
+
+def test_who_was_heard_just_now_is_watched_from_then_on() -> None:
+    clinic = Clinic((ANNA, BERT))
+    clinic.engine.receive(BERT, Pong(2, 0), NOW + 1)
+    asked = clinic.engine.receive(ANNA, clinic.ask(DORA, 1), NOW + SECOND)
+    token = only(Ask, sent(asked, BERT)).token
+    clinic.engine.receive(BERT, Got(token), NOW + SECOND + SECOND // 2)
+    assert clinic.engine.wake(NOW + 2 * SECOND) == []
+    assert clinic.engine.next_deadline() == NOW + 2 * SECOND + SECOND // 2
+
+
+def test_a_younger_ask_is_watched_from_its_own_time() -> None:
+    clinic = Clinic((ANNA, BERT))
+    clinic.engine.receive(BERT, Pong(2, 0), NOW + 1)
+    first = clinic.engine.receive(ANNA, clinic.ask(DORA, 1), NOW + SECOND)
+    clinic.engine.receive(ANNA, clinic.ask(DORA, 2, counter=2), NOW + SECOND + 500)
+    clinic.engine.receive(BERT, Got(only(Ask, sent(first, BERT)).token), NOW + SECOND + 600)
+    assert clinic.engine.wake(NOW + 2 * SECOND) == []
+    assert clinic.engine.next_deadline() == NOW + 2 * SECOND + 500
 
 
 def test_hints_are_passed_on_as_far_as_there_is_room() -> None:

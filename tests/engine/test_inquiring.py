@@ -329,6 +329,30 @@ def test_the_flood_gets_most_of_the_time_and_recalls_the_rest() -> None:
     assert statuses(final(ends))[DORA] is Status.UNREACHABLE
 
 
+def test_a_flood_that_ends_after_its_time_changes_nothing() -> None:
+    asked = Asked(Clinic((ANNA, BERT, CARL)))
+    asked.engine.receive(CARL, Got(asked.copies[CARL].token), NOW)
+    asked.engine.local_found(asked.query_id, (), NOW)
+    asked.answer(ANNA)
+    asked.answer(BERT)
+    asked.engine.receive(CARL, Got(0), NOW + 7 * SECOND)
+    turned = asked.engine.wake(NOW + 7 * SECOND)
+    assert [type(e) for e in turned if isinstance(e, Visit)] == [Visit]
+    late = NOW + 7 * SECOND + 1
+    assert asked.engine.receive(CARL, Closed(asked.copies[CARL].token), late) == []
+
+
+def test_a_recall_that_outlasts_the_query_ends_with_it() -> None:
+    clinic = Clinic((ANNA, BERT, CARL))
+    query_id, _ = clinic.engine.ask(CT, Everyone(), NOW, budget_us=900_000)
+    clinic.engine.local_found(query_id, (), NOW)
+    turned = clinic.engine.wake(NOW + 600_000)
+    assert {type(m) for m in sent(turned)} == {Recall}
+    report = final(clinic.engine.wake(NOW + 900_000))
+    assert statuses(report)[DORA] is Status.UNREACHABLE
+    assert clinic.engine.attendance.silent(DORA)
+
+
 def test_recalls_are_a_few_at_a_time() -> None:
     many = {n: Member(n, "m", Role.MEMBER) for n in [node(str(i)) for i in range(50)]}
     asked = Asked(Clinic((ANNA,), {**EVERYBODY, **many}))
