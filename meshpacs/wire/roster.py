@@ -15,8 +15,8 @@ from meshpacs.model.errors import PeerFault
 from meshpacs.model.ids import Digest, MeshId, NodeId
 from meshpacs.model.limits import MEMBERS, ROSTER_ENTRIES
 from meshpacs.model.member import Member
-from meshpacs.wire.admission import Admission, admitted_by, granted_by, read_admission
-from meshpacs.wire.codec import pack
+from meshpacs.wire.admission import Admission, Grant, admitted_by, granted_by, read_admission
+from meshpacs.wire.codec import pack, unpack
 from meshpacs.wire.entries import (
     Add,
     Entry,
@@ -28,10 +28,10 @@ from meshpacs.wire.entries import (
     added_node,
     read_entry,
 )
-from meshpacs.wire.keys import Keys, fingerprint
+from meshpacs.wire.keys import Keys, Signed, fingerprint
 from meshpacs.wire.messages import ChainHead, Digests, Heads
 from meshpacs.wire.record import KnownRecord, read_record
-from meshpacs.wire.standing import Kept, Standing, founders_by, work_out
+from meshpacs.wire.standing import Kept, Standing, Verdicts, founders_by
 
 T = TypeVar("T", Entry, Admission, KnownRecord)
 
@@ -100,6 +100,7 @@ class Roster:
         """Whoever ever was one: what they signed is kept, whether it holds or not."""
         self._keys: dict[NodeId, Keys] = {}
         self._standing: Standing | None = None
+        self._verdicts: Verdicts | None = None
         self._heads: Heads | None = None
 
     # ------------------------------------------------------------ what holds
@@ -108,7 +109,9 @@ class Roster:
     def standing(self) -> Standing:
         """Founders, members and reasons, worked out once after each change."""
         if self._standing is None:
-            self._standing = work_out(self._kept)
+            genesis = self._kept.genesis
+            self._verdicts = Verdicts(self._kept, genesis) if genesis else None
+            self._standing = self._verdicts.standing() if self._verdicts else Standing()
         return self._standing
 
     @property
@@ -137,6 +140,20 @@ class Roster:
             if fingerprint(key) == mark:
                 return key
         return None
+
+    def void(self, granted: Signed, at_s: int) -> str:
+        """Why nobody can be admitted by this grant at this time; empty if one can.
+
+        Raises:
+            Malformed: the grant cannot be read.
+        """
+        grant = unpack(Grant, granted.body)
+        founder = self.founder(grant.founder)
+        if self._verdicts is None or founder is None:
+            return "No founder of this mesh has granted the invite."
+        if not granted_by(founder, self.mesh, granted):
+            return "The founder who is named has not signed the invite."
+        return self._verdicts.void(grant, at_s)
 
     def redeemers(self, invite: bytes) -> tuple[NodeId, ...]:
         """The nodes that were admitted by this invite, in the order of their ids."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from meshpacs.model.ids import Digest, NodeId, short
 from meshpacs.model.member import Member, Role
-from meshpacs.wire.admission import Admission
+from meshpacs.wire.admission import Admission, Grant
 from meshpacs.wire.entries import (
     PRIVILEGE,
     Add,
@@ -112,17 +112,11 @@ def _passed(kept: Kept, terms: Terms, founders: Mapping[bytes, None], counts: Co
     return len(_voters(kept, terms, founders, counts)) >= kept.genesis.threshold
 
 
-def work_out(kept: Kept) -> Standing:
-    """All that holds."""
-    if kept.genesis is None:
-        return Standing()
-    return _Work(kept, kept.genesis).standing()
-
-
-class _Work:
+class Verdicts:
     """One working-out: founders first, then removals, then who is left."""
 
     def __init__(self, kept: Kept, genesis: Found) -> None:
+        """Valid until something more is kept."""
         self.kept = kept
         self.genesis = genesis
         # Removals are voted on by everybody who ever was a founder: removal wins, even if two
@@ -200,7 +194,7 @@ class _Work:
         valid: dict[bytes, dict[NodeId, Role]] = {}
         for _, admission in sorted(self.kept.admissions.items()):
             node, invite = admission.keys.node, admission.grant.invite
-            reason = self._void(admission)
+            reason = self.void(admission.grant, admission.body.at_s)
             if reason:
                 reasons.setdefault(node, reason)
                 continue
@@ -210,19 +204,21 @@ class _Work:
             known[node] = _least([role, known.get(node, role)])
         return {invite: tuple(sorted(some)) for invite, some in nodes.items()}, valid
 
-    def _void(self, admission: Admission) -> str:
-        """Why an admission does not hold; empty if it does."""
-        grant = admission.grant
+    def void(self, grant: Grant, at_s: int) -> str:
+        """Why nobody could be admitted by this grant at this time; empty if one could.
+
+        That its founder signed it has been verified before.
+        """
         founder = self.marks.get(grant.founder)
         if founder is None:
-            return "The founder who invited it is one no more."
+            return "The founder who granted the invite is one no more."
         consent = _voters(self.kept, Invited(grant.digest), self.voters, self._counts)
         if len(dict.fromkeys([founder, *consent])) < self.genesis.threshold:
-            return "Not enough founders have agreed to its invite."
+            return "Not enough founders have agreed to the invite."
         if grant.invite in self.closed:
-            return "Its invite was withdrawn."
-        if admission.body.at_s > grant.expires_s:
-            return "Its invite had expired when it was admitted."
+            return "The invite was withdrawn."
+        if at_s > grant.expires_s:
+            return "The invite had expired."
         return ""
 
     def _assigned(self) -> dict[NodeId, Role]:
