@@ -1,0 +1,1 @@
+"""The doors: encrypted links with other members, over trio."""
