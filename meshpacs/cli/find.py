@@ -141,7 +141,7 @@ def show(found: Json) -> None:
         out.print(sentence, style="bold" if number == 0 else "yellow", markup=False)
     if found["unresolved"]:
         out.print(
-            "Where clinics hold different parts of a study, counts marked ~ are of the largest.",
+            "Clinics hold different parts and not all could say which: counts are at least what ≥ says.",
             style="yellow",
         )
     if last := verdict(found):
@@ -179,8 +179,8 @@ def _value(attributes: Json, keyword: str, match: Json) -> str:
     if keyword.endswith("Date") and len(value) == 8 and value.isdigit():
         return f"{value[:4]}-{value[4:6]}-{value[6:]}"
     if keyword in NUMBERS and match["unresolved"] and value:
-        return f"~{value}"
-    return value
+        return f"≥{value}"
+    return value.replace("\\", ", ")
 
 
 def _name(value: str) -> str:

@@ -73,17 +73,12 @@ async def _obey_signals(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """The first signal begins a clean stop; after that the platform's own handling is back."""
-    stops = [signal.SIGINT, signal.SIGTERM]
-    if sys.platform == "win32":
-        stops.append(signal.SIGBREAK)
-        reload = None
-    else:
-        reload = signal.SIGHUP
-    wanted = [*stops, reload] if reload is not None else stops
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    wanted.append(signal.SIGBREAK if sys.platform == "win32" else signal.SIGHUP)
     with trio.open_signal_receiver(*wanted) as signals:
         task_status.started()
         async for number in signals:
-            if number == reload:
+            if sys.platform != "win32" and number == signal.SIGHUP:
                 await _reload(node, config)
             else:
                 log.info("signal", number=int(number))

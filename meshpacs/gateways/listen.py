@@ -1,6 +1,8 @@
 """Serves an ASGI application on trio, through anycorn."""
 
 import logging
+import socket
+import sys
 
 import anycorn
 import trio
@@ -30,7 +32,13 @@ async def serve_http(
         found = await trio.socket.getaddrinfo(
             host, port, type=trio.socket.SOCK_STREAM, flags=trio.socket.AI_PASSIVE
         )
-        literal = write_address(str(found[0][4][0]), port)
+        family, _, _, _, place = found[0]
+        # Tried by ourselves first: anycorn leaves a socket open when it cannot bind.
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            if sys.platform != "win32":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+        literal = write_address(str(place[0]), port)
         config = anycorn.Config()
         config.bind = [literal]
         config.accesslog = None

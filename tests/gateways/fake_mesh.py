@@ -1,0 +1,256 @@
+"""A mesh that says what a test wants, and remembers what it was asked."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from meshpacs.model.answer import MemberAnswer, Report, Status
+from meshpacs.model.errors import MeshError
+from meshpacs.model.ids import Digest, MeshId, Micros, NodeId, QueryId
+from meshpacs.model.member import Role
+from meshpacs.model.merge import Match
+from meshpacs.model.query import Query, Scope
+from meshpacs.node.views import (
+    ArchiveView,
+    ConfigView,
+    ConflictView,
+    FetchDone,
+    FetchEvent,
+    FetchProgress,
+    Found,
+    Health,
+    ImportOutcome,
+    ImportSummary,
+    InviteView,
+    PeerState,
+    PeerView,
+    Progress,
+    ReachView,
+    RevokeView,
+    RosterView,
+    StatusView,
+    Taken,
+    Trouble,
+)
+
+NORD = NodeId(b"\x0a" * 32)
+SUED = NodeId(b"\x0b" * 32)
+NAMES = {NORD: "Nord", SUED: "Süd"}
+STUDY = "1.2.826.0.1"
+
+RECORD = {
+    0x0010_0010: ("Yamada^Tarou=山田^太郎",),
+    0x0010_0020: ("12345678",),
+    0x0008_0020: ("20240131",),
+    0x0008_0061: ("CT", "SR"),
+    0x0008_1030: ("Abdomen",),
+    0x0020_000D: (STUDY,),
+    0x0020_1206: ("2",),
+    0x0020_1208: ("30",),
+}
+
+REPORT = Report(
+    query_id=QueryId(b"q" * 16),
+    members=(
+        MemberAnswer(NORD, Status.ANSWERED, rows=1, hops=0, took_us=900),
+        MemberAnswer(SUED, Status.UNREACHABLE, since_us=1_700_000_000_000_000),
+    ),
+    took_us=12_300,
+)
+
+FOUND = Found(
+    matches=(Match(RECORD, (NORD, SUED)),),
+    report=REPORT,
+    truncated=False,
+    unresolved=0,
+    names=NAMES,
+)
+
+STATUS = StatusView(
+    level=Health.DEGRADED,
+    troubles=(Trouble(Health.DEGRADED, "Süd cannot be reached.", "Look whether it is up."),),
+    node=NORD,
+    name="Nord",
+    version="0.1.0",
+    home=Path("home"),
+    mesh=MeshId(b"m" * 32),
+    mesh_name="Küste",
+    role=Role.MEMBER,
+    founder=True,
+    listening=("127.0.0.1:7117",),
+    advertised=("127.0.0.1:7117",),
+    reach=(ReachView("mesh", "127.0.0.1:7117", "this machine only"),),
+    uptime_us=3_700_000_000,
+    boot=7,
+    neighbours=0,
+    archive=ArchiveView(1, 2, 3, 40, 1, 5_000_000, 10**11, ("2 torn files were removed.",)),
+    roster=RosterView(members=2, head=Digest(b"h" * 32), suspended=(SUED,), forks=("A fork.",)),
+    config=ConfigView(
+        Path("config.toml"), 1_700_000_000_000_000, "It is wrong.", "Mend it.", ("mesh.listen",)
+    ),
+)
+
+PEER = PeerView(
+    node=SUED,
+    name="Süd",
+    role=Role.MEMBER,
+    state=PeerState.UNREACHABLE,
+    address="192.0.2.7:7117",
+    addresses=("192.0.2.7:7117",),
+    outbound=True,
+    version="0.1.0",
+    round_trip_us=None,
+    last_seen_us=1_700_000_000_000_000,
+    bytes_in=1_500,
+    bytes_out=20,
+    messages_in=3,
+    messages_out=1,
+    messages_dropped=2,
+    clock_offset_us=-1_250_000,
+    last_error="connection refused",
+    mend="Is it up?",
+    blamed=0,
+)
+
+CONFLICT = ConflictView(
+    study_uid=STUDY,
+    series_uid=STUDY + ".1",
+    sop_uid=STUDY + ".1.1",
+    kept_root=Digest(b"k" * 32),
+    kept_transfer_syntax="1.2.840.10008.1.2.1",
+    kept_bytes=10,
+    aside_root=Digest(b"a" * 32),
+    aside_transfer_syntax="1.2.840.10008.1.2.1",
+    aside_bytes=12,
+    arrived_us=1_700_000_000_000_000,
+    origin="import",
+)
+
+DONE = FetchDone(
+    study_uid=STUDY,
+    instances=3,
+    bytes=1_000_000,
+    from_members={SUED: 3},
+    already_here=False,
+    partial=False,
+    missing=(),
+    missing_total=0,
+    conflicts=0,
+    took_us=25_000,
+    names=NAMES,
+)
+
+
+class FakeFinding:
+    def __init__(self, found: Found) -> None:
+        self._found = found
+
+    async def __aiter__(self) -> AsyncIterator[Progress]:
+        for answered in (1, 2):
+            yield Progress(answered=answered, asked=2, rows=1)
+
+    async def result(self) -> Found:
+        return self._found
+
+
+class FakeFetching:
+    def __init__(self, done: FetchDone) -> None:
+        self._done = done
+
+    async def __aiter__(self) -> AsyncIterator[FetchEvent]:
+        yield FetchProgress(1, 3, 10, 30)
+        yield self._done
+
+
+class FakeImporting:
+    def __init__(self, hang: trio.Event | None) -> None:
+        self._hang = hang
+        self.summary = ImportSummary(2, 1, 0, 0, 1, 0, 1000, finished=True)
+
+    async def __aiter__(self) -> AsyncIterator[ImportOutcome]:
+        yield ImportOutcome("a.dcm", Taken.STORED, size_bytes=1000)
+        if self._hang is not None:
+            self._hang.set()
+            await trio.sleep_forever()
+        yield ImportOutcome("b.dcm", Taken.REFUSED, "It is truncated.")
+
+
+@dataclass
+class FakeMesh:
+    found: Found = FOUND
+    done: FetchDone = DONE
+    fault: Exception | None = None
+    """Raised on entering find, fetch or import, and by everything else."""
+    late_fault: MeshError | None = None
+    """Raised by a find after its progress."""
+    hang: trio.Event | None = None
+    """An import hangs after its first file, once it has set this."""
+    asked: list[object] = field(default_factory=list)
+    left: trio.Event = field(default_factory=trio.Event)
+
+    def _remember(self, *what: object) -> None:
+        self.asked.append(what)
+        if self.fault is not None:
+            raise self.fault
+
+    @asynccontextmanager
+    async def find(
+        self,
+        query: Query,
+        scope: Scope | None,
+        *,
+        local_only: bool = False,
+        budget_us: Micros | None = None,
+    ) -> AsyncIterator[FakeFinding]:
+        self._remember("find", query, scope, local_only, budget_us)
+        yield FakeFinding(self.found)
+        if self.late_fault is not None:
+            raise self.late_fault
+
+    @asynccontextmanager
+    async def fetch(self, study_uid: str, *, to: Path | None = None) -> AsyncIterator[FakeFetching]:
+        self._remember("fetch", study_uid, to)
+        yield FakeFetching(self.done)
+
+    @asynccontextmanager
+    async def import_paths(self, paths: Sequence[Path]) -> AsyncIterator[FakeImporting]:
+        self._remember("import", tuple(paths))
+        try:
+            yield FakeImporting(self.hang)
+        finally:
+            self.left.set()
+
+    async def status(self) -> StatusView:
+        self._remember("status")
+        return STATUS
+
+    async def peers(self) -> tuple[PeerView, ...]:
+        self._remember("peers")
+        return (PEER,)
+
+    async def conflicts(self) -> tuple[ConflictView, ...]:
+        self._remember("conflicts")
+        return (CONFLICT,)
+
+    async def invite(
+        self, role: Role = Role.MEMBER, expires_s: int = 1, *, local: bool = False
+    ) -> InviteView:
+        self._remember("invite", role, expires_s, local)
+        return InviteView("meshpacs:abc", "Küste", role, 1_700_000_000_000_000, ("127.0.0.1:1",))
+
+    async def revoke(self, who: str) -> RevokeView:
+        self._remember("revoke", who)
+        return RevokeView(SUED, "Süd")
+
+    def names(self) -> Mapping[NodeId, str]:
+        return NAMES
+
+    async def reload(self) -> ConfigView:
+        self._remember("reload")
+        return STATUS.config
+
+    def stop(self) -> None:
+        self._remember("stop")

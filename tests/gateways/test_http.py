@@ -1,0 +1,298 @@
+"""The admin API says what the node says, refuses what is wrong, and lets clients leave."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import trio
+from starlette.types import ASGIApp
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from meshpacs.gateways.http import admin_app
+from meshpacs.model.attributes import Level
+from meshpacs.model.errors import Damaged, LocalFault, PeerFault, Unavailable
+from meshpacs.model.limits import HTTP_BODY_BYTES
+from meshpacs.model.member import Role
+from meshpacs.model.query import Ball, Everyone, Query
+from meshpacs.node.views import PeerView, StatusView
+from tests.gateways.asking import TOKEN, ask
+from tests.gateways.fake_mesh import NORD, STUDY, FakeMesh
+
+
+def app_of(mesh: FakeMesh, host: str = "127.0.0.1") -> ASGIApp:
+    return admin_app(mesh, token=TOKEN, host=host)
+
+
+ANYWHERE = Path.cwd().anchor + "images"
+
+
+async def test_status_and_peers_tell_every_field_of_their_views() -> None:
+    status = await ask(app_of(FakeMesh()), "GET", "/v1/status")
+    assert status.status == 200
+    assert set(status.json) == {field.name for field in fields(StatusView)}
+    assert status.json["level"] == "degraded"
+    assert status.json["node"] == NORD.hex()
+    peers = await ask(app_of(FakeMesh()), "GET", "/v1/peers")
+    assert set(peers.json["peers"][0]) == {field.name for field in fields(PeerView)}
+
+
+async def test_a_found_answer_names_its_members_and_reads_its_attributes() -> None:
+    mesh = FakeMesh()
+    reply = await ask(
+        app_of(mesh), "POST", "/v1/find", {"keys": ["PatientName=Yama*"], "scope": "mesh"}
+    )
+    assert [line["event"] for line in reply.lines] == ["progress", "progress", "found"]
+    assert reply.whole
+    found = reply.lines[-1]
+    assert found["matches"][0]["attributes"]["PatientName"] == "Yamada^Tarou=山田^太郎"
+    assert found["matches"][0]["holders"][1]["name"] == "Süd"
+    assert found["report"]["members"][1]["name"] == "Süd"
+    assert found["report"]["members"][1]["status"] == "unreachable"
+    assert found["complete"] is False
+    query = Query(Level.STUDY, ((0x0010_0010, ("Yama*",)),))
+    assert mesh.asked == [("find", query, Everyone(), False, None)]
+
+
+async def test_scope_ball_limit_and_budget_reach_the_mesh() -> None:
+    mesh = FakeMesh()
+    body = {"level": "SERIES", "ball": 3, "limit": 7, "budget_s": 1.5}
+    await ask(app_of(mesh), "POST", "/v1/find", body)
+    await ask(app_of(mesh), "POST", "/v1/find", {"scope": "local"})
+    assert mesh.asked == [
+        ("find", Query(Level.SERIES, limit=7), Ball(3), False, 1_500_000),
+        ("find", Query(Level.STUDY), None, True, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "word"),
+    [
+        ("/v1/find", {"ball": 17}, "17"),
+        ("/v1/find", {"ball": 0}, "0"),
+        ("/v1/find", {"ball": 2, "scope": "mesh"}, "Both"),
+        ("/v1/find", {"limit": 0}, "0 rows"),
+        ("/v1/find", {"budget_s": 31}, "31"),
+        ("/v1/find", {"keys": ["PatientNam=x"]}, "PatientNam"),
+        ("/v1/find", {"level": "FRAME"}, "FRAME"),
+        ("/v1/find", {"colour": 1}, "colour"),
+        ("/v1/find", [], "object"),
+        ("/v1/fetch", {}, "study_uid"),
+        ("/v1/fetch", {"study_uid": STUDY, "to": "here"}, "relative"),
+        ("/v1/import", {"paths": ["here"]}, "relative"),
+        ("/v1/invite", {"role": "emperor"}, "emperor"),
+        ("/v1/stop", {"hard": True}, "hard"),
+    ],
+)
+async def test_a_body_that_is_wrong_is_refused_by_name(path: str, body: object, word: str) -> None:
+    mesh = FakeMesh()
+    reply = await ask(app_of(mesh), "POST", path, body)
+    assert reply.status == 400
+    assert word in reply.json["what"]
+    assert reply.json["mend"]
+    assert mesh.asked == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (LocalFault("a", "b"), 400),
+        (PeerFault("a", "b"), 502),
+        (Damaged("a", "b"), 500),
+        (Unavailable("a", "b"), 503),
+        (ExceptionGroup("", [ExceptionGroup("", [Unavailable("a", "b")])]), 503),
+    ],
+)
+async def test_a_fault_says_who_must_act(fault: Exception, status: int) -> None:
+    for method, path, body in (("GET", "/v1/status", None), ("POST", "/v1/find", {})):
+        if isinstance(fault, ExceptionGroup) and method == "GET":
+            continue
+        reply = await ask(app_of(FakeMesh(fault=fault)), method, path, body)
+        assert (reply.status, reply.json) == (status, {"what": "a", "mend": "b"})
+
+
+async def test_a_fault_after_the_first_line_is_the_last_line() -> None:
+    mesh = FakeMesh(late_fault=Unavailable("a", "b"))
+    reply = await ask(app_of(mesh), "POST", "/v1/find", {})
+    assert reply.lines[-1] == {"event": "error", "what": "a", "mend": "b"}
+    assert reply.whole
+
+
+async def test_our_own_mistake_is_logged_and_ends_one_request_only() -> None:
+    app = app_of(FakeMesh(fault=ZeroDivisionError("x")))
+    with capture_logs() as logs:
+        for method, path in (("GET", "/v1/status"), ("POST", "/v1/find")):
+            reply = await ask(app, method, path)
+            assert reply.status == 500
+            assert "fault of its own" in reply.json["what"]
+    assert [entry["event"] for entry in logs] == ["request_failed"] * 2
+
+
+async def test_our_own_mistake_in_the_middle_leaves_the_answer_visibly_cut() -> None:
+    class Odd(FakeMesh):
+        late_fault = ZeroDivisionError("x")  # type: ignore[assignment]
+
+    mesh = FakeMesh()
+    mesh.late_fault = ZeroDivisionError("x")  # type: ignore[assignment]
+    with capture_logs():
+        reply = await ask(app_of(mesh), "POST", "/v1/find", {})
+    assert reply.status == 200
+    assert not reply.whole
+
+
+async def test_a_client_that_leaves_stops_the_work() -> None:
+    hang = trio.Event()
+    mesh = FakeMesh(hang=hang)
+    reply = await ask(app_of(mesh), "POST", "/v1/import", {"paths": [ANYWHERE]}, leave_when=hang)
+    assert mesh.left.is_set()
+    assert not reply.whole
+
+
+async def test_an_import_tells_each_file_and_then_the_sum() -> None:
+    reply = await ask(app_of(FakeMesh()), "POST", "/v1/import", {"paths": [ANYWHERE]})
+    assert [line["event"] for line in reply.lines] == ["file", "file", "imported"]
+    assert reply.lines[1]["reason"] == "It is truncated."
+    assert reply.lines[2]["refused"] == 1
+
+
+async def test_a_fetch_tells_who_gave_what() -> None:
+    mesh = FakeMesh()
+    reply = await ask(app_of(mesh), "POST", "/v1/fetch", {"study_uid": STUDY, "to": ANYWHERE})
+    assert reply.lines[-1]["from_members"][0]["name"] == "Süd"
+    assert "names" not in reply.lines[-1]
+    assert mesh.asked == [("fetch", STUDY, Path(ANYWHERE))]
+
+
+async def test_the_rest_of_the_api_reaches_the_mesh() -> None:
+    mesh = FakeMesh()
+    app = app_of(mesh)
+    made = await ask(app, "POST", "/v1/invite", {"role": "relay", "expires_s": 60, "local": True})
+    assert made.json["text"] == "meshpacs:abc"
+    gone = await ask(app, "POST", "/v1/revoke", {"who": "Süd"})
+    assert gone.json["name"] == "Süd"
+    listed = await ask(app, "GET", "/v1/conflicts")
+    assert listed.json["conflicts"][0]["origin"] == "import"
+    config = await ask(app, "POST", "/v1/config/reload")
+    assert config.json["refused"] == "It is wrong."
+    stop = await ask(app, "POST", "/v1/stop")
+    assert stop.json == {"stopping": True}
+    assert [entry[0] for entry in mesh.asked] == [  # type: ignore[index]
+        "invite", "revoke", "conflicts", "reload", "stop",
+    ]  # fmt: skip
+    assert mesh.asked[0] == ("invite", Role.RELAY, 60, True)
+
+
+# ---------------------------------------------------------------- the gate
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"authorization": ""}, 401),
+        ({"authorization": "Bearer wrong"}, 401),
+        ({"authorization": f"Bearer {TOKEN}x"}, 401),
+        ({"authorization": "Bearer ÿ"}, 401),
+        ({"host": ""}, 421),
+        ({"host": "evil.example"}, 421),
+        ({"host": "evil.example:7118"}, 421),
+        ({"host": "127.0.0.1.evil.example"}, 421),
+        ({"origin": "http://127.0.0.1:7118"}, 421),
+        ({"content-length": str(HTTP_BODY_BYTES + 1)}, 413),
+        ({"content-length": "many"}, 413),
+    ],
+)
+async def test_the_gate_refuses_strangers_web_pages_and_floods(
+    headers: dict[str, str], status: int
+) -> None:
+    mesh = FakeMesh()
+    reply = await ask(app_of(mesh), "GET", "/v1/status", headers=headers)
+    assert reply.status == status
+    assert reply.json["what"]
+    assert reply.json["mend"]
+    assert mesh.asked == []
+
+
+@pytest.mark.parametrize("host", ["localhost:1", "[::1]:7118", "192.0.2.1", "Node.Example:7118"])
+async def test_addresses_and_the_name_listened_on_are_ours(host: str) -> None:
+    reply = await ask(
+        app_of(FakeMesh(), "node.example"), "GET", "/v1/status", headers={"host": host}
+    )
+    assert reply.status == 200
+
+
+async def test_a_body_larger_than_it_says_is_refused() -> None:
+    reply = await ask(app_of(FakeMesh()), "POST", "/v1/find", raw=b" " * (HTTP_BODY_BYTES + 1))
+    assert reply.status == 400
+    assert str(HTTP_BODY_BYTES) in reply.json["what"]
+
+
+async def test_a_body_that_never_ends_is_not_waited_for(autojump_clock: MockClock) -> None:
+    app = app_of(FakeMesh())
+    got = []
+
+    async def receive() -> dict[str, object]:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def send(message: object) -> None:
+        await trio.lowlevel.checkpoint()
+        got.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/find", "query_string": b"",
+        "headers": [(b"host", b"[::1]"), (b"authorization", f"Bearer {TOKEN}".encode())],
+        "root_path": "",
+    }  # fmt: skip
+    await app(scope, receive, send)  # type: ignore[arg-type]
+    assert got[0]["status"] == 400  # type: ignore[index]
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault_of_ours() -> None:
+    gone = trio.Event()
+    gone.set()
+
+    async def receive() -> dict[str, object]:
+        await trio.lowlevel.checkpoint()
+        return {"type": "http.disconnect"}
+
+    got = []
+
+    async def send(message: object) -> None:
+        await trio.lowlevel.checkpoint()
+        got.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/stop", "query_string": b"",
+        "headers": [(b"host", b"[::1]"), (b"authorization", f"Bearer {TOKEN}".encode())],
+        "root_path": "",
+    }  # fmt: skip
+    mesh = FakeMesh()
+    await app_of(mesh)(scope, receive, send)  # type: ignore[arg-type]
+    assert mesh.asked == []
+
+
+async def test_what_is_not_there_is_answered_in_the_same_form() -> None:
+    for method, path, status in (("GET", "/", 404), ("POST", "/v1/status", 405)):
+        reply = await ask(app_of(FakeMesh()), method, path)
+        assert reply.status == status
+        assert set(reply.json) == {"what", "mend"}
+
+
+async def test_only_requests_and_the_lifespan_pass_the_gate() -> None:
+    app = app_of(FakeMesh())
+
+    async def receive() -> dict[str, object]:
+        await trio.lowlevel.checkpoint()
+        return {"type": said.pop(0)}
+
+    got = []
+
+    async def send(message: dict[str, object]) -> None:
+        await trio.lowlevel.checkpoint()
+        got.append(message["type"])
+
+    said: list[object] = ["lifespan.startup", "lifespan.shutdown"]
+    await app({"type": "websocket"}, receive, send)  # type: ignore[arg-type]
+    assert got == []
+    await app({"type": "lifespan", "state": {}}, receive, send)  # type: ignore[arg-type]
+    assert got == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
