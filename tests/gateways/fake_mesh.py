@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 
 from meshpacs.model.answer import MemberAnswer, Report, Status
-from meshpacs.model.errors import MeshError
+from meshpacs.model.attributes import Record
 from meshpacs.model.ids import Digest, MeshId, Micros, NodeId, QueryId
 from meshpacs.model.member import Role
 from meshpacs.model.merge import Match
@@ -41,7 +41,7 @@ SUED = NodeId(b"\x0b" * 32)
 NAMES = {NORD: "Nord", SUED: "Süd"}
 STUDY = "1.2.826.0.1"
 
-RECORD = {
+RECORD: Record = {
     0x0010_0010: ("Yamada^Tarou=山田^太郎",),
     0x0010_0020: ("12345678",),
     0x0008_0020: ("20240131",),
@@ -184,7 +184,7 @@ class FakeMesh:
     done: FetchDone = DONE
     fault: Exception | None = None
     """Raised on entering find, fetch or import, and by everything else."""
-    late_fault: MeshError | None = None
+    late_fault: Exception | None = None
     """Raised by a find after its progress."""
     hang: trio.Event | None = None
     """An import hangs after its first file, once it has set this."""

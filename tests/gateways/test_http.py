@@ -129,11 +129,8 @@ async def test_our_own_mistake_is_logged_and_ends_one_request_only() -> None:
 
 
 async def test_our_own_mistake_in_the_middle_leaves_the_answer_visibly_cut() -> None:
-    class Odd(FakeMesh):
-        late_fault = ZeroDivisionError("x")  # type: ignore[assignment]
-
     mesh = FakeMesh()
-    mesh.late_fault = ZeroDivisionError("x")  # type: ignore[assignment]
+    mesh.late_fault = ZeroDivisionError("x")
     with capture_logs():
         reply = await ask(app_of(mesh), "POST", "/v1/find", {})
     assert reply.status == 200
@@ -243,7 +240,7 @@ async def test_a_body_that_never_ends_is_not_waited_for(autojump_clock: MockCloc
         "headers": [(b"host", b"[::1]"), (b"authorization", f"Bearer {TOKEN}".encode())],
         "root_path": "",
     }  # fmt: skip
-    await app(scope, receive, send)  # type: ignore[arg-type]
+    await app(scope, receive, send)
     assert got[0]["status"] == 400  # type: ignore[index]
 
 
@@ -267,7 +264,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_fault_of_our
         "root_path": "",
     }  # fmt: skip
     mesh = FakeMesh()
-    await app_of(mesh)(scope, receive, send)  # type: ignore[arg-type]
+    await app_of(mesh)(scope, receive, send)
     assert mesh.asked == []
 
 

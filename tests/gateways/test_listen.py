@@ -49,7 +49,7 @@ async def test_it_serves_where_it_was_told_and_stops_when_told(address: str) -> 
         status, body = await trio.to_thread.run_sync(get, bound, "/v1/find", "POST", "{}")
         assert [json.loads(line)["event"] for line in body.splitlines()][-1] == "found"
         stop.set()
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionRefusedError):
         await trio.to_thread.run_sync(get, bound, "/v1/status")
 
 

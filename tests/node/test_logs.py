@@ -98,10 +98,10 @@ def test_a_traceback_shows_no_values_of_variables(stream_type: type[io.StringIO]
     set_up_logs("info", "auto", stream)
     hidden = SECRET
     try:
-        raise KeyError(len(hidden))
-    except KeyError:
+        [0][len(hidden)]
+    except IndexError:
         structlog.get_logger().exception("request_failed")
-    assert "KeyError" in stream.getvalue()
+    assert "IndexError" in stream.getvalue()
     assert "Traceback" in stream.getvalue()
     assert SECRET not in stream.getvalue()
 
