@@ -25,7 +25,7 @@ from heapq import heappop, heappush
 from meshpacs.model.content import Entry, content_root
 from meshpacs.model.ids import Digest, NodeId
 from meshpacs.model.limits import WANTS_PER_REQUEST
-from meshpacs.wire.partial import SPREAD_LEAVES, Expected, PartialContent
+from meshpacs.wire.partial import Expected, PartialContent
 
 WINDOW_BYTES = 8 * 1024 * 1024
 """Asked of one holder and not come yet. A guess: at 100 ms round trip 80 MB/s."""
