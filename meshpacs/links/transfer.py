@@ -108,15 +108,18 @@ class Taker:
         self._expected: deque[_Run | _List] = deque()
         self._asked = trio.Event()
 
-    async def manifests(self, study: str) -> Known:
-        """What the holder knows of a study. Nothing else may be wanted at the same time.
+    async def manifests(self, studies: Sequence[str]) -> tuple[Known, ...]:
+        """What the holder knows of each study. Nothing else may be wanted at the same time.
 
         Raises:
             Unavailable: the link is lost.
             PeerFault: more came than the limits allow, or something else.
         """
         request = self._number()
-        await self._send(WantManifests(request, (study,)))
+        await self._send(WantManifests(request, tuple(studies)))
+        return tuple([await self._known(request, study) for study in studies])
+
+    async def _known(self, request: int, study: str) -> Known:
         whole: list[bytes] = []
         begun = bytearray()
         size = 0

@@ -29,6 +29,20 @@ class RosterNotary:
             and verify(keys.signing, context, self._roster.mesh, body, signature)
         )
 
+    def ever_signed(
+        self, signer: NodeId, context: bytes, body: bytes, signature: bytes
+    ) -> bool | None:
+        """Whether a member or former member signed this, with any key it ever had.
+
+        None: the roster has never heard of the signer. What was vouched for outlives both a
+        membership and a key, as the images do (PROTOCOL 9.2).
+        """
+        keys = self._roster.keys(signer)
+        if keys is None:
+            return None
+        mesh = self._roster.mesh
+        return any(verify(key, context, mesh, body, signature) for key in reversed(keys.signers))
+
     def reply_keys(self) -> tuple[bytes, bytes]:
         """A fresh (public, private) pair for one query."""
         return bindings.crypto_box_keypair()

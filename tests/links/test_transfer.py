@@ -113,8 +113,7 @@ async def test_manifests_of_any_size_arrive_as_they_were_signed(sizes: list[int]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(give, theirs, shelf)
         taker = Taker(mine)
-        assert await taker.manifests("1.2") == known
-        assert await taker.manifests("1.3") == Known(())
+        assert await taker.manifests(["1.2", "1.3"]) == (known, Known(()))
         nursery.cancel_scope.cancel()
 
 
@@ -133,7 +132,7 @@ async def test_anything_but_the_manifests_asked_for_is_a_breach(answers: list[Me
     for answer in answers:
         await theirs.send(answer)
     with pytest.raises(PeerFault):
-        await Taker(mine).manifests("1.2")
+        await Taker(mine).manifests(["1.2"])
 
 
 async def test_endless_manifests_are_refused_before_they_fill_the_memory() -> None:
@@ -147,7 +146,7 @@ async def test_endless_manifests_are_refused_before_they_fill_the_memory() -> No
     async with trio.open_nursery() as nursery:
         nursery.start_soon(flood)
         with pytest.raises(PeerFault, match="larger"):
-            await Taker(mine).manifests("1.2")
+            await Taker(mine).manifests(["1.2"])
         nursery.cancel_scope.cancel()
     assert len(theirs.sent) <= MANIFESTS_BYTES // LEAF_BYTES + 3
 
