@@ -1,0 +1,71 @@
+"""Frames out of a stream that comes in any pieces."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meshpacs.wire.frames import FrameReader, FrameTooLarge, frame
+
+payloads = st.lists(st.binary(max_size=50), max_size=8)
+
+
+@settings(max_examples=200, deadline=None)
+@given(payloads, st.lists(st.integers(1, 20), min_size=1, max_size=60))
+def test_frames_come_whole_and_in_order_however_the_stream_is_cut(
+    sent: list[bytes], cuts: list[int]
+) -> None:
+    stream = b"".join(map(frame, sent))
+    reader = FrameReader(50)
+    found: list[bytes] = []
+    turn = 0
+    while stream:
+        size = cuts[turn % len(cuts)]
+        turn += 1
+        found += map(bytes, reader.feed(bytearray(stream[:size])))
+        stream = stream[size:]
+    assert found == sent
+    assert reader.buffered_bytes == 0
+
+
+def test_byte_by_byte() -> None:
+    reader = FrameReader(10)
+    found = [bytes(p) for b in frame(b"hello") + frame(b"") for p in reader.feed(bytes([b]))]
+    assert found == [b"hello", b""]
+
+
+def test_frames_before_a_length_beyond_the_limit_still_count() -> None:
+    reader = FrameReader(5)
+    frames = reader.feed(frame(b"12345") + frame(b"123456"))
+    assert next(frames) == b"12345"
+    with pytest.raises(FrameTooLarge) as caught:
+        next(frames)
+    assert (caught.value.length_bytes, caught.value.limit_bytes) == (6, 5)
+    assert "6 bytes" in str(caught.value)
+
+
+def test_a_length_beyond_the_limit_is_refused_at_once_and_for_ever() -> None:
+    reader = FrameReader(100)
+    with pytest.raises(FrameTooLarge):
+        list(reader.feed(b"\xff\xff\xff\xff" + b"x" * 50))
+    assert reader.buffered_bytes <= 4
+    with pytest.raises(FrameTooLarge):
+        list(reader.feed(b"x"))
+
+
+def test_a_declared_length_reserves_nothing() -> None:
+    reader = FrameReader(2**20)
+    assert list(reader.feed((2**20).to_bytes(4, "big") + b"x")) == []
+    assert reader.buffered_bytes == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.binary(max_size=60), max_size=10))
+def test_garbage_is_never_anything_but_too_large(pieces: list[bytes]) -> None:
+    reader = FrameReader(64)
+    try:
+        for piece in pieces:
+            for payload in reader.feed(piece):
+                assert len(payload) <= 64
+            assert reader.buffered_bytes <= 64 + 4
+    except FrameTooLarge:
+        pass
