@@ -74,7 +74,10 @@ async def _obey_signals(
 ) -> None:
     """The first signal begins a clean stop; after that the platform's own handling is back."""
     wanted = [signal.SIGINT, signal.SIGTERM]
-    wanted.append(signal.SIGBREAK if sys.platform == "win32" else signal.SIGHUP)
+    if sys.platform == "win32":
+        wanted.append(signal.SIGBREAK)
+    else:
+        wanted.append(signal.SIGHUP)
     with trio.open_signal_receiver(*wanted) as signals:
         task_status.started()
         async for number in signals:

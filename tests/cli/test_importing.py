@@ -1,0 +1,50 @@
+"""`import` through the node that is up: what was taken, and by name what was not."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from meshpacs.cli import importing
+from tests.cli.served import Served, served
+from tests.gateways.fake_mesh import FakeMesh
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Served]:
+    with served(tmp_path / "home", FakeMesh()) as made:
+        yield made
+
+
+def test_import_names_what_was_refused_and_exits_1(node: Served, tmp_path: Path) -> None:
+    result = node.run("import", str(tmp_path))
+    assert result.return_value == 1
+    assert "1 instance stored (1.0 kB), 1 refused." in result.stdout
+    assert "b.dcm: It is truncated." in result.stdout
+    assert node.mesh.asked == [("import", (tmp_path,))]
+
+
+def test_import_in_json_names_all_that_are_in_trouble(node: Served, tmp_path: Path) -> None:
+    document = json.loads(node.run("import", str(tmp_path), "--json").stdout)
+    assert document["stored"] == 1
+    assert document["troubled"] == [
+        {"name": "b.dcm", "taken": "refused", "reason": "It is truncated."}
+    ]
+
+
+def test_a_long_list_is_cut_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    summary = {"stored": 0, "bytes": 0, "unchanged": 1, "conflicts": 2, "refused": 3, "skipped": 4}
+    troubled = [{"name": f"{n}.dcm", "taken": "conflict", "reason": ""} for n in range(22)]
+    importing.show(summary, troubled)
+    out = capsys.readouterr().out
+    assert "1 here already, 2 kept aside as conflicts, 3 refused, 4 skipped" in out
+    assert "19.dcm: conflict" in out
+    assert "20.dcm" not in out
+    assert "and 2 more" in out
+
+
+def test_a_path_that_is_not_there_is_refused_before_anything(node: Served) -> None:
+    result = node.run("import", "nowhere")
+    assert "nowhere" in str(result.exception)
+    assert node.mesh.asked == []
