@@ -105,8 +105,8 @@ class RosterLog:
     def _damaged(self) -> Damaged:
         return Damaged(
             f"The membership log {self.path} is damaged.",
-            "Restore it from a backup; or, if another member is up, restore only its first "
-            "lines: the rest is learnt again from any member.",
+            "Restore it from a backup: one from any time will do, the rest is learnt from members. "
+            "Without a backup ask for a new invite and join with another --home.",
         )
 
 

@@ -15,6 +15,7 @@ import trio
 from meshpacs.engine.effects import Effect
 from meshpacs.engine.engine import Engine
 from meshpacs.links.link import Link
+from meshpacs.links.precedence import Precedence
 from meshpacs.model.errors import MeshError, PeerFault, Unavailable
 from meshpacs.model.ids import Micros, NodeId, short
 from meshpacs.model.limits import LINKS
@@ -30,6 +31,9 @@ a query brings one."""
 
 DIRECT_IDLE_S = 30.0
 """Seconds without a message after which a direct link is closed: the longest budget."""
+
+GOODBYE_S = 1.0
+"""Seconds that closing a link's socket may take when everything stops. A guess."""
 
 
 class Dialing(Protocol):
@@ -75,18 +79,18 @@ class Switchboard:
         *,
         members: Callable[[], Mapping[NodeId, Member]],
         dial: Dialing,
-        prefer: Callable[[Link, Link], bool],
+        precedence: Precedence,
         meters: Meters,
         on_bulk: Callable[[Link], Awaitable[None]],
     ) -> None:
-        """`members` are those in force; `prefer(new, old)` says which control link stays.
+        """`members` are those in force; `precedence` says which of two control links stays.
 
         `on_bulk` serves a bulk link that a member has dialled, to its end.
         """
         self._members = members
         self._dial_link = dial
-        self._prefer = prefer
-        self._meters = meters
+        self._precedence = precedence
+        self.meters = meters
         self._on_bulk = on_bulk
         self._driver: Told
         self._nursery: trio.Nursery
@@ -105,6 +109,19 @@ class Switchboard:
             self._nursery = nursery
             task_status.started()
             await trio.sleep_forever()
+
+    def dialling(self, peer: NodeId) -> bool:
+        """Whether a control link is being made."""
+        return peer in self._dialling
+
+    def lines(self, peer: NodeId) -> tuple[Link, ...]:
+        """All links with this peer."""
+        return tuple(line.link for line in self._lines.get(peer, ()))
+
+    def control(self, peer: NodeId) -> Link | None:
+        """The control link with this peer."""
+        line = self._control.get(peer)
+        return None if line is None else line.link
 
     # ------------------------------------------------------------ what the driver wants
 
@@ -143,14 +160,14 @@ class Switchboard:
             line.link.close(reason)
         if lines:
             log.info("hung_up", peer=short(peer), links=len(lines), reason=reason)
-            self._meters.of(peer).trouble(f"Hung up: {reason}.", "", self._meters.wall())
+            self.meters.of(peer).trouble(f"Hung up: {reason}.", "", self.meters.wall())
 
     def blame(self, peer: NodeId, what: str) -> None:
         """Count and log a breach of the protocol."""
         log.warning("peer_blamed", peer=short(peer), what=what)
-        meter = self._meters.of(peer)
+        meter = self.meters.of(peer)
         meter.blamed += 1
-        meter.trouble(what, "Compare the versions of both nodes.", self._meters.wall())
+        meter.trouble(what, "Compare the versions of both nodes.", self.meters.wall())
 
     def _post(self, line: Line, message: Message) -> None:
         if line.link.post(message):
@@ -159,7 +176,7 @@ class Switchboard:
             self._dropped(line.peer, message)
 
     def _dropped(self, peer: NodeId, message: Message) -> None:
-        meter = self._meters.of(peer)
+        meter = self.meters.of(peer)
         meter.dropped += 1
         # One line for the first, the second, the fourth…: a stuck peer fills no disk with logs.
         if meter.dropped & (meter.dropped - 1) == 0:
@@ -212,7 +229,8 @@ class Switchboard:
         try:
             yield link
         finally:
-            await self._leave(line)
+            with trio.move_on_after(GOODBYE_S, shield=True):
+                await self._leave(line)
 
     async def _connect(self, peer: NodeId, purpose: Purpose) -> Link:
         member = self._members().get(peer)
@@ -227,7 +245,7 @@ class Switchboard:
 
     def _failed(self, peer: NodeId, error: MeshError, purpose: Purpose) -> None:
         log.info("dial_failed", peer=short(peer), purpose=purpose.name.lower(), cause=error.what)
-        self._meters.of(peer).trouble(error.what, error.mend, self._meters.wall())
+        self.meters.of(peer).trouble(error.what, error.mend, self.meters.wall())
 
     # ------------------------------------------------------------ serving
 
@@ -246,7 +264,8 @@ class Switchboard:
             else:
                 await self._on_bulk(link)
         finally:
-            await self._leave(line)
+            with trio.move_on_after(GOODBYE_S, shield=True):
+                await self._leave(line)
 
     def _enter(self, link: Link) -> Line:
         line = Line(link, link.peer, trio.current_time())
@@ -268,18 +287,18 @@ class Switchboard:
         if not lines:
             del self._lines[peer]
         self.count -= 1
-        meter, counts = self._meters.of(peer), line.link.meter
+        meter, counts = self.meters.of(peer), line.link.meter
         meter.bytes_in += counts.bytes_in
         meter.bytes_out += counts.bytes_out
         meter.messages_in += counts.messages_in
         meter.messages_out += counts.messages_out
-        meter.seen(self._meters.wall() if line.active_s else 0)
+        meter.seen(self.meters.wall() if line.active_s else 0)
         await line.link.aclose()
 
     async def _serve_control(self, line: Line) -> None:
         peer = line.peer
         old = self._control.get(peer)
-        if old is not None and not self._prefer(line.link, old.link):
+        if old is not None and not self._precedence.prefers(peer, line.link, old.link):
             log.info("link_spare", peer=short(peer), outbound=line.link.outbound)
             return
         self._control[peer] = line
@@ -337,7 +356,7 @@ class Switchboard:
 
         async def deliver(message: Message) -> None:
             line.active_s = trio.current_time()
-            self._meters.of(peer).seen(self._meters.wall())
+            self.meters.of(peer).seen(self.meters.wall())
 
             def receive(engine: Engine, now: Micros) -> list[Effect]:
                 if line.silenced or line.deaf:
@@ -356,4 +375,4 @@ class Switchboard:
             fault(error)
         except Unavailable as error:
             log.info("link_lost", peer=short(peer), cause=error.what)
-            self._meters.of(peer).trouble(error.what, error.mend, self._meters.wall())
+            self.meters.of(peer).trouble(error.what, error.mend, self.meters.wall())

@@ -118,12 +118,18 @@ class FakeLink:
     """A link whose other end is the test."""
 
     def __init__(
-        self, peer: NodeId, purpose: Purpose = Purpose.CONTROL, *, outbound: bool = False
+        self,
+        peer: NodeId,
+        purpose: Purpose = Purpose.CONTROL,
+        *,
+        outbound: bool = False,
+        boot: int = 1,
     ) -> None:
         self.peer = peer
         self.purpose = purpose
         self.outbound = outbound
-        self.boot = 1
+        self.boot = boot
+        self.ready_s = trio.current_time()
         self.version = "0.1.0"
         self.address = "127.0.0.1:1"
         self.meter = SimpleNamespace(bytes_in=1, bytes_out=2, messages_in=3, messages_out=4)

@@ -21,6 +21,7 @@ from meshpacs.engine.effects import (
 from meshpacs.model.answer import MemberAnswer, Report, Row, Status
 from meshpacs.model.attributes import Level
 from meshpacs.model.errors import Damaged, LocalFault, Unavailable
+from meshpacs.model.ids import NodeId
 from meshpacs.model.query import Everyone, Query
 from meshpacs.node.clock import Clock
 from meshpacs.node.driver import Driver
@@ -54,8 +55,8 @@ class Stage:
         self.engine = FakeEngine()
         self.switch = FakeSwitch()
         self.vault = FakeVault()
-        self.boots: dict[object, int] = {}
-        self.ledger = Ledger(RosterLog(folder / "roster.log"), lambda some: self.boots.update(some))
+        self.boots: dict[NodeId, int] = {}
+        self.ledger = Ledger(RosterLog(folder / "roster.log"), self.boots.update)
         self.roster_news = 0
         self.driver = Driver(
             self.engine,  # type: ignore[arg-type]

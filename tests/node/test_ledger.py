@@ -102,7 +102,7 @@ def test_a_failed_append_leaves_no_torn_bytes(
 
 async def test_settled_means_on_the_disk(roster: RosterLog) -> None:
     boots: dict[NodeId, int] = {}
-    ledger = Ledger(roster, lambda some: boots.update(some))
+    ledger = Ledger(roster, boots.update)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ledger.run)
         await ledger.settled()
