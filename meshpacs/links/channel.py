@@ -41,7 +41,8 @@ class Channel:
         self._frames = FrameReader(limit_bytes)
         self._raw = bytearray(received)
         self._ready: deque[bytes | bytearray] = deque()
-        self._ended = False
+        self._torn = False
+        """Whether a record may have been sent in part, after which nothing else can be."""
         self.bytes_in = 0
         """Bytes of the socket, records' lengths and tags included."""
         self.bytes_out = 0
@@ -56,14 +57,18 @@ class Channel:
         """Send frames, waiting while the other side does not read.
 
         Raises:
-            Unavailable: the link is lost.
+            Unavailable: the link is lost; a send that was cancelled on the way loses it, too.
         """
+        if self._torn:
+            raise _lost()
+        self._torn = True
         for batch in self._batches(payloads):
             try:
                 await self._stream.send_all(batch)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise _lost() from error
             self.bytes_out += len(batch)
+        self._torn = False
 
     def _batches(self, payloads: Iterable[bytes]) -> Iterator[bytes]:
         """Sealed records, some in a row."""

@@ -85,6 +85,8 @@ class Link:
         self._posted = trio.Event()
         self._why_closed: str | None = None
         self._scopes: dict[trio.CancelScope, None] = {}
+        self._sending = trio.Lock()
+        """Held by `send`, and by `receive` while it answers what this version does not know."""
 
     @property
     def meter(self) -> LinkMeter:
@@ -192,7 +194,8 @@ class Link:
         """
         payload = encode(message)
         with self._until_closed():
-            await self._channel.send((payload,))
+            async with self._sending:
+                await self._channel.send((payload,))
         self._sent(payload)
 
     async def receive(self) -> Message:
@@ -207,14 +210,14 @@ class Link:
             with self._until_closed():
                 message = await self._receive()
                 if message is None:
-                    # Nobody else writes on such a link but its owner: flush our own answer here.
                     await self._flush_answers()
             if message is not None:
                 return message
 
     async def _flush_answers(self) -> None:
-        while self._outbox:
-            await self._flush()
+        async with self._sending:
+            while self._outbox:
+                await self._flush()
 
     @contextmanager
     def _until_closed(self) -> Iterator[None]:

@@ -9,10 +9,10 @@ import hashlib
 from dataclasses import dataclass
 
 from meshpacs.model.errors import PeerFault
-from meshpacs.model.ids import Digest, MeshId, NodeId
+from meshpacs.model.ids import Digest, MeshId
 from meshpacs.model.limits import ROSTER_ITEM_BYTES
 from meshpacs.wire.codec import pack, unpack
-from meshpacs.wire.keys import FounderKey, Identity, Keys, Signed, read_chain, verify
+from meshpacs.wire.keys import Chain, FounderKey, Identity, Keys, Signed, read_chain, verify
 
 GRANT_CONTEXT = b"meshpacs/grant/1"
 REDEEM_CONTEXT = b"meshpacs/redeem/1"
@@ -51,7 +51,9 @@ class AdmissionBody:
     """The joiner's first key statement, packed."""
     redemption: bytes
     """The invite key's signature over the statement."""
-    by: NodeId
+    by: Chain
+    """The admitting node's key statements as of then: whoever knows that node can verify this,
+    even if its keys have changed since."""
     at_s: int
     """Unix seconds on the admitting node's clock."""
 
@@ -60,7 +62,7 @@ class AdmissionBody:
 class Admission:
     """An admission that has been read.
 
-    The signatures of founder and admitter are the roster's to verify: it knows their keys.
+    The founder's signature is the roster's to verify, and whether the admitter is known there.
     """
 
     packed: bytes
@@ -70,6 +72,8 @@ class Admission:
     granted: Signed
     keys: Keys
     """The joiner's."""
+    by: Keys
+    """The admitter's, as of then."""
 
     @property
     def digest(self) -> Digest:
@@ -103,24 +107,16 @@ def admit(
     at_s: int,
 ) -> bytes:
     """A signed admission by this node; the caller has verified what it admits."""
-    body = pack(AdmissionBody(grant, statement, redemption, identity.node, at_s))
+    body = pack(AdmissionBody(grant, statement, redemption, identity.chain, at_s))
     return pack(Signed(body, identity.sign(ADMIT_CONTEXT, mesh, body)))
 
 
-def admitted_by(keys: Keys, mesh: MeshId, admission: Admission) -> bool:
-    """Whether the node with these keys signed the admission, by any of them."""
-    signed = admission.signed
-    return any(
-        verify(key, ADMIT_CONTEXT, mesh, signed.body, signed.signature) for key in keys.signers
-    )
-
-
 def read_admission(packed: bytes, mesh: MeshId) -> Admission:
-    """Read an admission and verify all of it but the founder's and the admitter's signatures.
+    """Read an admission and verify all of it but the founder's signature.
 
     Raises:
-        BadAdmission: the redemption does not fit, or the statement is not a first one.
-        BadKeys: the statement is not sound.
+        BadAdmission: the redemption or the admitter's signature does not fit.
+        BadKeys: the joiner's statement or the admitter's are not sound.
         Malformed: it cannot be read.
     """
     if len(packed) > ROSTER_ITEM_BYTES:
@@ -132,4 +128,7 @@ def read_admission(packed: bytes, mesh: MeshId) -> Admission:
     keys = read_chain((body.statement,))
     if not redeemed(grant, mesh, body.statement, body.redemption):
         raise BadAdmission("A redemption is not signed by the invite's key.")
-    return Admission(packed, signed, body, grant, granted, keys)
+    by = read_chain(body.by)
+    if not verify(by.signing, ADMIT_CONTEXT, mesh, signed.body, signed.signature):
+        raise BadAdmission("An admission is not signed by the node that it names.")
+    return Admission(packed, signed, body, grant, granted, keys, by)

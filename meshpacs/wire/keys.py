@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from nacl.exceptions import BadSignatureError
@@ -132,6 +133,7 @@ class Keys:
     """All signing keys, the newest last: old signatures do not lapse with a key."""
 
 
+@lru_cache(maxsize=4096)
 def read_chain(chain: Chain) -> Keys:
     """Verify a node's statements from the first on; its newest keys.
 

@@ -48,12 +48,18 @@ class RosterNotary:
         return bindings.crypto_box_keypair()
 
     def seal(self, public: bytes, plain: bytes) -> bytes:
-        """Seal so that only the holder of the private half can read (libsodium's sealed box)."""
-        return bindings.crypto_box_seal(plain, public)
+        """Seal so that only the holder of the private half can read (libsodium's sealed box).
+
+        Empty for a public key that is none: who sends such a key wants no answer.
+        """
+        try:
+            return bindings.crypto_box_seal(plain, public)
+        except CryptoError:
+            return b""
 
     def unseal(self, public: bytes, private: bytes, sealed: bytes) -> bytes | None:
         """The clear text, or None if it was not sealed for this key or has been changed."""
         try:
             return bindings.crypto_box_seal_open(sealed, public, private)
-        except (CryptoError, TypeError):  # TypeError: shorter than a seal can be
+        except CryptoError:
             return None

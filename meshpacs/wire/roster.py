@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from meshpacs.model.errors import PeerFault
 from meshpacs.model.ids import Digest, MeshId, NodeId
-from meshpacs.model.limits import MEMBERS, ROSTER_ENTRIES
+from meshpacs.model.limits import MEMBERS, ROSTER_ENTRIES, ROSTER_NEWS_BYTES
 from meshpacs.model.member import Member
-from meshpacs.wire.admission import Admission, Grant, admitted_by, granted_by, read_admission
+from meshpacs.wire.admission import Admission, Grant, granted_by, read_admission
 from meshpacs.wire.codec import pack, unpack
 from meshpacs.wire.entries import (
     Add,
@@ -29,7 +29,7 @@ from meshpacs.wire.entries import (
     read_entry,
 )
 from meshpacs.wire.keys import Keys, Signed, fingerprint
-from meshpacs.wire.messages import ChainHead, Digests, Heads
+from meshpacs.wire.messages import ChainHead, Digests, Heads, RosterNews
 from meshpacs.wire.record import KnownRecord, read_record
 from meshpacs.wire.standing import Kept, Standing, Verdicts, founders_by
 
@@ -49,6 +49,24 @@ class News:
     def __bool__(self) -> bool:
         """Whether anything was added."""
         return bool(self.entries or self.admissions or self.records)
+
+    def messages(self, most_bytes: int = ROSTER_NEWS_BYTES) -> tuple[RosterNews, ...]:
+        """The items in messages of about `most_bytes`, in order; at least one, if empty."""
+        batches: list[tuple[list[bytes], list[bytes], list[bytes]]] = [([], [], [])]
+        room = most_bytes
+        for kind, items in enumerate((self.entries, self.admissions, self.records)):
+            for item in items:
+                if len(item) > room and any(batches[-1]):
+                    batches.append(([], [], []))
+                    room = most_bytes
+                batches[-1][kind].append(item)
+                room -= len(item)
+        return tuple(
+            RosterNews(
+                tuple(entries), tuple(admissions), tuple(records), last=number == len(batches)
+            )
+            for number, (entries, admissions, records) in enumerate(batches, start=1)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +176,14 @@ class Roster:
     def redeemers(self, invite: bytes) -> tuple[NodeId, ...]:
         """The nodes that were admitted by this invite, in the order of their ids."""
         return self.standing.redeemers.get(invite, ())
+
+    def admissions_of(self, node: NodeId) -> tuple[bytes, ...]:
+        """The admissions by which a node came in, packed."""
+        return tuple(
+            admission.packed
+            for admission in self._kept.admissions.values()
+            if admission.keys.node == node
+        )
 
     def forks(self) -> tuple[Fork, ...]:
         """Every number at which a founder has signed more than one entry."""
@@ -293,9 +319,9 @@ class Roster:
             by_node.setdefault(admission.keys.node, []).append(admission)
         while wanted:
             for admission in by_node.get(wanted.pop(), ()):
-                if admission.body.by not in nodes:
-                    nodes[admission.body.by] = None
-                    wanted.append(admission.body.by)
+                if admission.by.node not in nodes:
+                    nodes[admission.by.node] = None
+                    wanted.append(admission.by.node)
         return News(
             tuple(
                 entry.packed
@@ -309,10 +335,7 @@ class Roster:
                 if admission.keys.node in nodes
             ),
             tuple(
-                known.packed
-                for known in self._kept.records.values()
-                if known.record.node in nodes
-                and (known.keys.number > 1 or known.record.node == node)
+                known.packed for known in self._kept.records.values() if known.record.node == node
             ),
         )
 
@@ -336,8 +359,7 @@ class Roster:
             *self._read(records, read_record, self._keep_record, refused),
         ]
         fresh: list[_Offer] = []
-        # An item may depend on one that comes later: a rotated node's admissions on its record.
-        # Each round keeps at least one item or is the last.
+        # An item may depend on one that comes later. Each round keeps one at least, or is the last.
         reasons: list[str] = []
         progress = True
         while waiting and progress:
@@ -419,8 +441,7 @@ class Roster:
         )
         if founder is None or not granted_by(founder, self.mesh, admission.granted):
             return "An admission's grant is by nobody who ever was a founder."
-        admitter = self._keys.get(admission.body.by)
-        if admitter is None or not admitted_by(admitter, self.mesh, admission):
+        if admission.by.node not in self._keys:
             return "An admission is not by a node that is known here."
         self._kept.admissions[admission.digest] = admission
         self._know(admission.keys)
