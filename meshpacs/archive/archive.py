@@ -1,0 +1,428 @@
+"""The archive of one node, as the node sees it.
+
+Everything here is synchronous and may be called from several threads at once: reads run beside
+one another and beside writes, writes share their commits. One process at a time opens an archive;
+the node's home holds the lock.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from meshpacs.archive.arrival import Announced, Arrival, Stores
+from meshpacs.archive.blobs import Blobs, open_private, write_all
+from meshpacs.archive.charsets import default_codec
+from meshpacs.archive.faults import IndexDamaged, disk_fault
+from meshpacs.archive.filing import lose
+from meshpacs.archive.holdings import (
+    Conflict,
+    Counts,
+    Loss,
+    States,
+    Stored,
+    conflicts,
+    counts,
+    entries,
+    losses,
+    stored,
+)
+from meshpacs.archive.index import Index, Transaction
+from meshpacs.archive.repair import RepairReport, repair
+from meshpacs.archive.search import Found, Search
+from meshpacs.archive.stage import (
+    DIGEST_BYTES,
+    AdoptReport,
+    Stage,
+    adopt_selection,
+    discard_selection,
+)
+from meshpacs.model.content import Content, Entry, StudyState, content_root, leaf, leaf_count
+from meshpacs.model.errors import Damaged, LocalFault, MeshError, Unavailable
+from meshpacs.model.ids import Digest
+from meshpacs.model.limits import LEAF_BYTES
+from meshpacs.model.query import Query
+
+INDEX_FILE = "index.sqlite"
+
+
+class Archive:
+    """Instances as they were received, and what is known of them."""
+
+    def __init__(self, stores: Stores, report: RepairReport) -> None:
+        """Use `Archive.open`."""
+        self._stores = stores
+        self._states = States()
+        self.repaired = report
+        """What the start found and mended."""
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        default_charset: str = "ISO_IR 100",
+        sync: Callable[[int], None] = os.fsync,
+    ) -> "Archive":
+        """Open an archive, or make one; a crash's traces are mended on the way.
+
+        `default_charset` is a defined term of PS3.3 C.12.1.1.2, for text beyond ASCII whose
+        character set is not declared. `sync` makes a file descriptor durable.
+
+        Raises:
+            LocalFault: the character set is unknown, or the index is a newer version's.
+            Unavailable: the disk is full, read-only or failing, or the index is in use.
+        """
+        try:
+            codec = default_codec(default_charset)
+        except LookupError:
+            raise LocalFault(
+                f"The default character set {default_charset!r} is not known.",
+                "Use a defined term of DICOM, such as ISO_IR 100 or ISO_IR 192.",
+            ) from None
+        blobs = Blobs(folder, sync)
+        report = RepairReport()
+        index = _open_index(folder / INDEX_FILE, blobs, report)
+        stores = Stores(blobs, index, codec)
+        try:
+            repair(stores, report)
+            index.write(_begin_session)
+        except BaseException:
+            index.close()
+            raise
+        return cls(stores, report)
+
+    def close(self) -> None:
+        """Say that all is in order, and let go of the files."""
+        try:
+            self.remember("clean", b"1")
+        except MeshError:
+            pass  # then the next start looks closer; nothing is lost by that
+        finally:
+            self._stores.index.close()
+
+    def __enter__(self) -> Self:
+        """Close at the end."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    # ------------------------------------------------------------ in
+
+    def arrive(
+        self, announced: Announced | None = None, *, own: bool = True, came_from: str = ""
+    ) -> Arrival:
+        """A door for one instance: a whole Part 10 stream, or the bare data set announced."""
+        return Arrival(self._stores, announced, own=own, came_from=came_from)
+
+    def stage(self, selection: str) -> Stage:
+        """Open or resume the stage of this name."""
+        return Stage(self._stores, selection)
+
+    def selections(self) -> tuple[str, ...]:
+        """Stages that were neither adopted nor discarded."""
+        with self._stores.index.reading() as con:
+            rows = con.execute("SELECT selection FROM stages ORDER BY opened_us, selection")
+            return tuple(selection for (selection,) in rows)
+
+    def adopt(self, selection: str, *, partial: bool = False) -> AdoptReport:
+        """Make a stage's instances visible, all at once; `partial` marks their studies so."""
+        return adopt_selection(self._stores, selection, partial=partial)
+
+    def discard(self, selection: str) -> None:
+        """Forget a stage and its instances."""
+        discard_selection(self._stores, selection)
+
+    # ------------------------------------------------------------ asking
+
+    def search(self, query: Query) -> Found:
+        """What matches, up to the query's limit, in order of arrival."""
+        with self._stores.index.reading() as con:
+            return Search(con, query, self._states).run()
+
+    def study_entries(self, study_uid: str) -> tuple[Entry, ...]:
+        """A study's visible instances, sorted."""
+        with self._stores.index.reading() as con:
+            return entries(con, study_uid)
+
+    def own_entries(self, study_uid: str) -> tuple[Entry, ...]:
+        """Those of them that came in by this node's own door: what it vouches for."""
+        with self._stores.index.reading() as con:
+            return entries(con, study_uid, own=True)
+
+    def study_state(self, study_uid: str) -> StudyState | None:
+        """What is held of a study; None if nothing is."""
+        with self._stores.index.reading() as con:
+            row = con.execute(
+                "SELECT changed FROM studies WHERE study_uid = ?", (study_uid,)
+            ).fetchone()
+            return None if row is None else self._states.of(con, study_uid, row[0])
+
+    def partial_studies(self) -> tuple[str, ...]:
+        """Studies of which only a selection was adopted."""
+        with self._stores.index.reading() as con:
+            rows = con.execute("SELECT study_uid FROM partial_studies ORDER BY study_uid")
+            return tuple(study_uid for (study_uid,) in rows)
+
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """Instances that are kept aside, oldest first."""
+        with self._stores.index.reading() as con:
+            return conflicts(con)
+
+    def losses(self) -> tuple[Loss, ...]:
+        """Instances whose bytes the disk has lost, until they come again."""
+        with self._stores.index.reading() as con:
+            return losses(con)
+
+    def counts(self) -> Counts:
+        """How much is here."""
+        with self._stores.index.reading() as con:
+            return counts(con)
+
+    def free_bytes(self) -> int:
+        """Room left on the archive's disk."""
+        try:
+            return self._stores.blobs.free_bytes()
+        except OSError as error:
+            raise disk_fault(error, self._stores.blobs.folder) from error
+
+    def check_disk(self) -> None:
+        """Try whether an instance could be kept now.
+
+        Raises:
+            DiskFull, DiskReadOnly, Unavailable: it could not.
+        """
+        try:
+            path, file = self._stores.blobs.new_file()
+            try:
+                write_all(file, b"\0" * 4096)
+                self._stores.blobs.make_durable(file)
+            finally:
+                file.close()
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise disk_fault(error, self._stores.blobs.folder) from error
+        self.remember("disk", b"")
+
+    # ------------------------------------------------------------ bytes
+
+    def holds(self, root: Digest) -> bool:
+        """Whether this content's bytes are here: visible, aside or staged."""
+        with self._stores.index.reading() as con:
+            return stored(con, root) is not None
+
+    def content(self, root: Digest) -> Content | None:
+        """What is known of a content by its root."""
+        with self._stores.index.reading() as con:
+            found = stored(con, root)
+        return None if found is None else found.content
+
+    def leaves(self, root: Digest) -> bytes | None:
+        """A content's leaf list, 32 bytes a leaf; None if it is not here.
+
+        Of a content of one leaf this reads the leaf, to hash it.
+
+        Raises:
+            Damaged: it is here no longer.
+        """
+        with self._stores.index.reading() as con:
+            found = stored(con, root)
+        if found is None:
+            return None
+        if leaf_count(found.content.size_bytes) <= 1:
+            return leaf(self.read_leaf(root, 0)) if found.content.size_bytes else b""
+        return found.leaves
+
+    def read_leaf(self, root: Digest, index: int, transfer_syntax: str = "") -> bytes:
+        """One leaf's bytes, hashed while they are at hand: damage is never served.
+
+        Hashing costs about as much as a fifth of what sending the leaf costs.
+
+        Raises:
+            Unavailable: the content is not here.
+            Damaged: its bytes are no longer what was stored. Its instances were taken out of
+                the index, are listed as lost, and can be fetched again from elsewhere.
+        """
+        found = self._stored(root, transfer_syntax)
+        count = leaf_count(found.content.size_bytes)
+        if not 0 <= index < count:
+            raise LocalFault(f"The content has no leaf {index}.")
+        size = min(LEAF_BYTES, found.content.size_bytes - index * LEAF_BYTES)
+        path = self._stores.blobs.path(found.name)
+        try:
+            with open_private(path, "rb") as file:
+                file.seek(found.offset + index * LEAF_BYTES)
+                chunk = file.read(size)
+        except FileNotFoundError:
+            raise self._lost(found, "its file is missing") from None
+        except OSError as error:
+            raise disk_fault(error, path.parent) from error
+        digest = leaf(chunk)
+        if count == 1:
+            right = content_root(len(chunk), digest) == root
+        else:
+            start = index * DIGEST_BYTES
+            right = digest == found.leaves[start : start + DIGEST_BYTES]
+        if not right:
+            raise self._lost(found, "its bytes have changed")
+        return chunk
+
+    def open_content(self, root: Digest, transfer_syntax: str = "") -> tuple[Path, int, Content]:
+        """A content's file, where the data set begins in it, and what it is; unchecked bytes.
+
+        Raises:
+            Unavailable: the content is not here.
+        """
+        found = self._stored(root, transfer_syntax)
+        return self._stores.blobs.path(found.name), found.offset, found.content
+
+    def export(self, root: Digest, target: Path, transfer_syntax: str = "") -> None:
+        """Write a DICOM file, every byte of its data set checked, whole or not at all.
+
+        Raises:
+            Unavailable: the content is not here, or `target` cannot be written.
+            Damaged: see `read_leaf`.
+        """
+        found = self._stored(root, transfer_syntax)
+        temporary = target.with_name(target.name + ".part")
+        try:
+            with open_private(temporary, "wb") as out:
+                with open_private(self._stores.blobs.path(found.name), "rb") as file:
+                    write_all(out, file.read(found.offset))
+                for index in range(leaf_count(found.content.size_bytes)):
+                    chunk = self.read_leaf(root, index, found.content.transfer_syntax)
+                    write_all(out, chunk)
+            temporary.replace(target)
+        except FileNotFoundError:
+            temporary.unlink(missing_ok=True)
+            if not target.parent.is_dir():
+                raise Unavailable(f"There is no folder {target.parent}.", "Make it.") from None
+            raise self._lost(found, "its file is missing") from None
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise disk_fault(error, target.parent) from error
+        except MeshError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def _stored(self, root: Digest, transfer_syntax: str) -> Stored:
+        with self._stores.index.reading() as con:
+            found = stored(con, root, transfer_syntax)
+        if found is None:
+            raise Unavailable("This content is not here.", "Ask another member.")
+        return found
+
+    def _lost(self, found: Stored, why: str) -> Damaged:
+        """Take a lost content out of the index; what to raise."""
+
+        def work(tx: Transaction) -> int:
+            gone = lose(tx, found.number, why)
+            tx.after.append(
+                lambda: self._stores.blobs.set_aside(self._stores.blobs.path(found.name))
+            )
+            return gone
+
+        gone = self._stores.index.write(work)
+        return Damaged(
+            f"A stored content cannot be read as it was written: {why}; {gone} instances lost.",
+            "Look after the disk. The instances can be fetched or sent again.",
+        )
+
+    # ------------------------------------------------------------ the node's notes
+
+    def keep_manifest(self, study_uid: str, origin: bytes, version: int, signed: bytes) -> bool:
+        """Remember a signed manifest; False if a newer or equal version is known."""
+
+        def work(tx: Transaction) -> bool:
+            done = tx.con.execute(
+                "INSERT INTO manifests VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET version = excluded.version, signed = excluded.signed"
+                " WHERE excluded.version > version",
+                (study_uid, origin, version, signed),
+            )
+            return done.rowcount > 0
+
+        return self._stores.index.write(work)
+
+    def manifests(self, study_uid: str) -> dict[bytes, tuple[int, bytes]]:
+        """The latest manifest of each origin for a study: version and signed bytes."""
+        with self._stores.index.reading() as con:
+            rows = con.execute(
+                "SELECT origin, version, signed FROM manifests WHERE study_uid = ? ORDER BY origin",
+                (study_uid,),
+            )
+            return {origin: (version, signed) for origin, version, signed in rows}
+
+    def keep_boot(self, node: bytes, boot: int) -> None:
+        """Remember a member's boot number, if it is the highest so far."""
+        self._stores.index.write(
+            lambda tx: tx.con.execute(
+                "INSERT INTO boots VALUES (?, ?) ON CONFLICT DO UPDATE SET boot = excluded.boot"
+                " WHERE excluded.boot > boot",
+                (node, boot),
+            )
+        )
+
+    def boots(self) -> dict[bytes, int]:
+        """The highest boot number known of each member."""
+        with self._stores.index.reading() as con:
+            return dict(con.execute("SELECT node, boot FROM boots ORDER BY node"))
+
+    def remember(self, name: str, value: bytes) -> None:
+        """Keep a small fact durably."""
+        self._stores.index.write(lambda tx: _remember(tx.con, name, value))
+
+    def recall(self, name: str) -> bytes | None:
+        """A fact that was remembered."""
+        with self._stores.index.reading() as con:
+            row = con.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+
+def _remember(con: sqlite3.Connection, name: str, value: bytes) -> None:
+    con.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+
+def _open_index(path: Path, blobs: Blobs, report: RepairReport) -> Index:
+    """Open the index; a damaged one is set aside and replaced by an empty one."""
+    try:
+        index = _sound_index(path, blobs)
+    except IndexDamaged:
+        for suffix in ("", "-wal", "-shm"):
+            blobs.set_aside(path.with_name(path.name + suffix))
+        index = Index(path, blobs.sync_folder)
+    with index.reading() as con:
+        names = {name for (name,) in con.execute("SELECT name FROM facts")}
+    # `made` is written after the first repair. Without it the index is new, or its making was
+    # interrupted: either way the blobs know more than it does.
+    report.index_made_anew = "made" not in names and any(files for _, _, files in blobs.walk())
+    report.unclean = "made" in names and "clean" not in names
+    return index
+
+
+def _sound_index(path: Path, blobs: Blobs) -> Index:
+    index = Index(path, blobs.sync_folder)
+    try:
+        with index.reading() as con:
+            clean = con.execute("SELECT 1 FROM facts WHERE name = 'clean'").fetchone()
+        if clean is None:
+            index.check()
+    except BaseException:
+        index.close()
+        raise
+    return index
+
+
+def _begin_session(tx: Transaction) -> None:
+    """Mark the index as complete and in use; only `close` says that it was left in order."""
+    tx.con.execute("DELETE FROM facts WHERE name = 'clean'")
+    _remember(tx.con, "made", b"")

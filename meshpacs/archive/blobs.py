@@ -1,0 +1,137 @@
+"""Where the bytes are: one file per content, named by its digest, placed by rename.
+
+`blobs/` holds what came in by this node's own door, `fetched/` what came from the mesh. The
+difference matters after a crash: a blob that no row knows of was about to be acknowledged in the
+first (and is kept), and can be had again in the second (and is removed). `arriving/` and
+`staging/` hold files under way, `damaged/` what no longer is what its name says. All on one
+volume, so that a rename is atomic.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import BinaryIO
+
+from meshpacs.archive.faults import disk_fault
+from meshpacs.model.ids import Digest
+
+COPY_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class BlobName:
+    """What a blob's file name says."""
+
+    root: Digest
+    transfer_syntax: str
+    fetched: bool
+
+    @property
+    def file(self) -> str:
+        """The file's name. The syntax is part of it: the same bytes may be declared in two."""
+        return f"{self.root.hex()}-{self.transfer_syntax}.dcm"
+
+
+class Blobs:
+    """The folders of one archive."""
+
+    def __init__(self, folder: Path, sync: Callable[[int], None] = os.fsync) -> None:
+        """Make the folders that are missing; `sync` is what makes a descriptor durable."""
+        self.folder = folder
+        self._sync = sync
+        self._numbers = count()
+        self.arriving = folder / "arriving"
+        self.staging = folder / "staging"
+        self.damaged = folder / "damaged"
+        self._stores = {False: folder / "blobs", True: folder / "fetched"}
+        try:
+            for made in (self.arriving, self.staging, self.damaged, *self._stores.values()):
+                made.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk_fault(error, folder) from error
+
+    def path(self, name: BlobName) -> Path:
+        """Where a content's blob is, or would be."""
+        return self._stores[name.fetched] / name.root[:1].hex() / name.file
+
+    def new_file(self) -> tuple[Path, BinaryIO]:
+        """An empty file for an arrival; readable by its owner alone."""
+        while True:
+            path = self.arriving / f"{os.getpid()}-{next(self._numbers)}.part"
+            try:
+                return path, open_private(path, "x+b")
+            except FileExistsError:
+                continue  # a leftover of a process that had our number
+
+    def make_durable(self, file: BinaryIO) -> None:
+        """Have the disk hold what was written."""
+        self._sync(file.fileno())
+
+    def place(self, temporary: Path, name: BlobName) -> Path:
+        """Give a finished file its name; returns the folder, which is yet to be made durable."""
+        target = self.path(name)
+        with suppress(FileExistsError):
+            target.parent.mkdir()
+            self.sync_folder(target.parent.parent)
+        temporary.replace(target)
+        return target.parent
+
+    def sync_folder(self, folder: Path) -> None:
+        """Have the disk hold a folder's names. Windows has no such call and needs none."""
+        if sys.platform == "win32":  # pragma: no cover
+            return
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            self._sync(number)
+        finally:
+            os.close(number)
+
+    def set_aside(self, path: Path) -> None:
+        """Move a file that is not what its name says out of the way, without losing it."""
+        with suppress(FileNotFoundError):
+            path.replace(self.damaged / path.name)
+
+    def walk(self) -> Iterator[tuple[bool, str, list[os.DirEntry[str]]]]:
+        """All blobs, folder by folder: whether fetched, the two hexadecimal digits, the files."""
+        for fetched, store in self._stores.items():
+            for shelf in sorted(store.iterdir()):
+                if shelf.is_dir():
+                    with os.scandir(shelf) as found:
+                        yield fetched, shelf.name, sorted(found, key=lambda entry: entry.name)
+
+    def free_bytes(self) -> int:
+        """Room left on the disk."""
+        return shutil.disk_usage(self.folder).free
+
+
+def open_private(path: Path, mode: str) -> BinaryIO:
+    """Open a file unbuffered; one that is made is its owner's alone: it holds patients' data."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_BINARY", 0), 0o600)
+
+    return open(path, mode, buffering=0, opener=opener)  # type: ignore[return-value]
+
+
+def write_all(file: BinaryIO, data: bytes | bytearray | memoryview) -> None:
+    """Write everything; an unbuffered file may take less at a time."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+
+
+def parse_name(entry_name: str, *, fetched: bool) -> BlobName | None:
+    """What a blob's file name says; None for a file that is none of ours."""
+    stem, dot, suffix = entry_name.rpartition(".")
+    digest, dash, syntax = stem.partition("-")
+    if not (dot and dash and suffix == "dcm" and len(digest) == 64 and syntax):
+        return None
+    try:
+        return BlobName(Digest(bytes.fromhex(digest)), syntax, fetched)
+    except ValueError:
+        return None

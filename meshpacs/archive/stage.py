@@ -1,0 +1,293 @@
+"""Staging: what a fetch has brought is durable and resumable, and not visible until adopted.
+
+Small contents (one leaf) arrive whole or not at all. Of larger ones the leaves come in order into
+a file under `staging/`; whatever prefix of it hashes right is there after a crash, found by
+hashing it again rather than by believing a number.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from meshpacs.archive.arrival import (
+    Announced,
+    Stores,
+    announced_preface,
+    file_away,
+    scan_file,
+)
+from meshpacs.archive.blobs import BlobName, open_private, write_all
+from meshpacs.archive.faults import Reason, Refused, disk_fault
+from meshpacs.archive.filing import Candidate, Outcome, Verdict, adopt, forget_contents, now_us
+from meshpacs.archive.holdings import staged
+from meshpacs.archive.index import Transaction
+from meshpacs.archive.indexed import Header
+from meshpacs.model.content import Entry, content_root, leaf, leaf_count
+from meshpacs.model.errors import LocalFault, PeerFault
+from meshpacs.model.ids import Digest
+from meshpacs.model.limits import INSTANCE_BYTES, LEAF_BYTES
+
+DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptReport:
+    """What adopting a selection made visible."""
+
+    stored: int
+    unchanged: int
+    conflicts: tuple[Entry, ...]
+    """Kept aside, because other content has their SOP Instance UID here."""
+    bytes: int
+    """Of what is newly visible."""
+    studies: tuple[str, ...]
+
+
+class WrongLeaf(PeerFault):
+    """A chunk or leaf list is not what the content's root vouches for; nothing was kept of it."""
+
+
+class Stage:
+    """One selection under way, named by its caller; the same name after a restart resumes it."""
+
+    def __init__(self, stores: Stores, selection: str) -> None:
+        """Open the stage; it is remembered until it is adopted or discarded."""
+        self.selection = selection
+        self._stores = stores
+        self.folder = stage_folder(stores, selection)
+
+        def register(tx: Transaction) -> None:
+            tx.con.execute("INSERT OR IGNORE INTO stages VALUES (?, ?)", (selection, now_us()))
+
+        stores.index.write(register)
+        try:
+            self.folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise disk_fault(error, self.folder) from error
+
+    def entries(self) -> tuple[Entry, ...]:
+        """What is durable in it already, in the order in which it came."""
+        with self._stores.index.reading() as con:
+            return staged(con, self.selection)
+
+    def partial(self, root: Digest) -> int:
+        """Whole leaves that are there of a content under way; checked when it is resumed."""
+        found = 0
+        with suppress(OSError):
+            for path in self.folder.glob(f"{root.hex()}-*.part"):
+                found = max(found, path.stat().st_size // LEAF_BYTES)
+        return found
+
+    def receive(
+        self, entry: Entry, leaves: bytes = b"", *, study_uid: str = "", came_from: str = ""
+    ) -> "Receiving":
+        """Begin or resume one instance; `leaves` is its leaf list if it has several leaves.
+
+        Raises:
+            WrongLeaf: the leaf list is not the root's.
+            Refused: the entry cannot be kept.
+            MeshError: the disk is full or failing.
+        """
+        return Receiving(self._stores, self, entry, leaves, study_uid, came_from)
+
+
+def stage_folder(stores: Stores, selection: str) -> Path:
+    """Where a selection's partial files are; its name may hold anything, so it is hashed."""
+    return stores.blobs.staging / hashlib.sha256(selection.encode()).hexdigest()[:32]
+
+
+class Receiving:
+    """One instance coming from the mesh, leaf by leaf. Leaving its context keeps the prefix."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        stage: Stage,
+        entry: Entry,
+        leaves: bytes,
+        study_uid: str,
+        came_from: str,
+    ) -> None:
+        """See `Stage.receive`."""
+        self._stores, self._stage, self.entry = stores, stage, entry
+        self._study_uid, self._came_from = study_uid, came_from
+        self.count = leaf_count(entry.size_bytes)
+        self._leaves = leaves if self.count > 1 else b""
+        if self.count > 1 and (
+            len(leaves) != self.count * DIGEST_BYTES
+            or content_root(entry.size_bytes, leaves) != entry.root
+        ):
+            raise WrongLeaf("A leaf list does not fit the content's root.")
+        if entry.size_bytes > INSTANCE_BYTES:
+            raise Refused(Reason.TOO_LARGE, f"An instance is larger than {INSTANCE_BYTES} bytes.")
+        preface = announced_preface(
+            Announced(entry.sop_class, entry.sop_uid, entry.transfer_syntax)
+        )
+        self._offset = len(preface)
+        self.have = 0
+        """Leaves that are there and right; the next to come has this number."""
+        name = BlobName(entry.root, entry.transfer_syntax, fetched=True)
+        try:
+            if self.count > 1:
+                self._path = stage.folder / f"{name.file}.part"
+                self._file = self._resume(preface)
+            else:
+                self._path, self._file = stores.blobs.new_file()
+                write_all(self._file, preface)
+        except OSError as error:
+            raise disk_fault(error, stores.blobs.folder) from error
+
+    def _resume(self, preface: bytes) -> BinaryIO:
+        """Open the partial file and find how far it is right; what follows is cut off."""
+        with suppress(FileExistsError):
+            open_private(self._path, "xb").close()
+        file = open_private(self._path, "r+b")
+        try:
+            if file.read(len(preface)) == preface:
+                while self.have < self.count:
+                    chunk = file.read(self._size(self.have))
+                    if not self._right(chunk):
+                        break
+                    self.have += 1
+            else:
+                file.seek(0)
+                write_all(file, preface)
+            file.truncate(self._offset + min(self.have * LEAF_BYTES, self.entry.size_bytes))
+            file.seek(0, 2)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _size(self, index: int) -> int:
+        return min(LEAF_BYTES, self.entry.size_bytes - index * LEAF_BYTES)
+
+    def _right(self, chunk: bytes | memoryview) -> bool:
+        if len(chunk) != self._size(self.have):
+            return False
+        digest = leaf(chunk)
+        if self.count == 1:
+            return content_root(len(chunk), digest) == self.entry.root
+        start = self.have * DIGEST_BYTES
+        return digest == self._leaves[start : start + DIGEST_BYTES]
+
+    def write_leaf(self, chunk: bytes | memoryview) -> None:
+        """The next leaf, number `have`.
+
+        Raises:
+            WrongLeaf: it is not what it should be; nothing was written.
+            MeshError: the disk is full or failing.
+        """
+        if self.have >= self.count or not self._right(chunk):
+            raise WrongLeaf(f"Leaf {self.have} of a content is not what its root vouches for.")
+        try:
+            write_all(self._file, chunk)
+        except OSError as error:
+            raise disk_fault(error, self._stores.blobs.folder) from error
+        self.have += 1
+
+    def commit(self) -> Verdict:
+        """Make the whole instance durable in the stage.
+
+        Raises:
+            LocalFault: leaves are missing.
+            Refused: it is not the instance that the entry says; nothing of it stays.
+            MeshError: the disk is full or failing; its leaves stay for the next time.
+        """
+        if self.have < self.count:
+            raise LocalFault(f"{self.count - self.have} leaves are missing.")
+        try:
+            header = scan_file(self._stores, self._file, self._offset, self.entry.content)
+            self._check(header)
+            candidate = Candidate(
+                header, self.entry.content, self._leaves, self._offset, self._path, own=False,
+                came_from=self._came_from, selection=self._stage.selection,
+            )  # fmt: skip
+            return file_away(self._stores, self._file, candidate)
+        except Refused:
+            self.discard()
+            raise
+        except OSError as error:
+            raise disk_fault(error, self._stores.blobs.folder) from error
+        finally:
+            self.close()
+
+    def _check(self, header: Header) -> None:
+        entry = self.entry
+        said = (entry.sop_uid, entry.sop_class, entry.series_uid)
+        if (header.sop_uid, header.sop_class, header.series_uid) != said or (
+            self._study_uid and header.study_uid != self._study_uid
+        ):
+            raise Refused(
+                Reason.MISMATCH, "The instance is another than its manifest says.",
+                "Whoever signed the manifest is at fault.",
+            )  # fmt: skip
+
+    def close(self) -> None:
+        """Stop; the leaves that came of a larger content stay for the next time."""
+        self._file.close()
+        if self.count <= 1:
+            self.discard()
+
+    def discard(self) -> None:
+        """Stop and leave nothing."""
+        self._file.close()
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        """Nothing is staged until `commit`."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+def adopt_selection(stores: Stores, selection: str, *, partial: bool) -> AdoptReport:
+    """Make a selection visible in one transaction, and forget the stage."""
+
+    def work(tx: Transaction) -> Sequence[tuple[Outcome, Entry, str]]:
+        done = adopt(tx, selection)
+        tx.con.execute("DELETE FROM stages WHERE selection = ?", (selection,))
+        for study_uid in {study: None for _, _, study in done}:
+            if partial:
+                tx.con.execute("INSERT OR IGNORE INTO partial_studies VALUES (?)", (study_uid,))
+            else:
+                tx.con.execute("DELETE FROM partial_studies WHERE study_uid = ?", (study_uid,))
+        return done
+
+    done = stores.index.write(work)
+    shutil.rmtree(stage_folder(stores, selection), ignore_errors=True)
+    stored = [entry for outcome, entry, _ in done if outcome is Outcome.STORED]
+    return AdoptReport(
+        len(stored),
+        sum(outcome is Outcome.UNCHANGED for outcome, _, _ in done),
+        tuple(entry for outcome, entry, _ in done if outcome is Outcome.CONFLICT),
+        sum(entry.size_bytes for entry in stored),
+        tuple({study: None for _, _, study in done}),
+    )
+
+
+def discard_selection(stores: Stores, selection: str) -> None:
+    """Forget a stage and what only it refers to."""
+
+    def work(tx: Transaction) -> None:
+        rows = tx.con.execute("SELECT content FROM staged WHERE selection = ?", (selection,))
+        contents = [content for (content,) in rows.fetchall()]
+        tx.con.execute("DELETE FROM staged WHERE selection = ?", (selection,))
+        tx.con.execute("DELETE FROM stages WHERE selection = ?", (selection,))
+        forget_contents(tx, stores.blobs, contents)
+
+    stores.index.write(work)
+    shutil.rmtree(stage_folder(stores, selection), ignore_errors=True)
