@@ -19,8 +19,8 @@ def main() -> int:
     if not python.exists():
         venv.create(FOLDER, with_pip=True)
     constraints = PROJECT / "scripts" / "constraints.txt"
-    install = [python, "-m", "pip", "install", "-q", "-c", constraints, "-e", f"{PROJECT}[dev]"]
-    subprocess.run(install, check=True)
+    install = ["-m", "pip", "install", "-q", "-c", str(constraints), "-e", f"{PROJECT}[dev]"]
+    subprocess.run([str(python), *install], check=True)
     print(f"ready: {programs / 'meshpacs'}")
     return 0
 
