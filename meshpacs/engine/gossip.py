@@ -10,12 +10,14 @@ What a merge has added goes to all other neighbours at once, and new `Heads` aft
 could not be merged yet is found missing. Only a change is told onward, so this ends.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from meshpacs.engine.effects import Effect, KeepRoster, Send
-from meshpacs.model.ids import NodeId
+from meshpacs.model.ids import Digest, NodeId
 from meshpacs.model.limits import ROSTER_DIGESTS
+from meshpacs.model.member import Member
 from meshpacs.wire.messages import Digests, Heads, RosterNews
 from meshpacs.wire.roster import News, Roster
 
@@ -44,45 +46,50 @@ class RosterGossip:
         self._neighbours: dict[NodeId, _Neighbour] = {}
         self._told = roster.head()
 
+    def members(self) -> Mapping[NodeId, Member]:
+        """Who is a member now."""
+        return self.roster.members()
+
+    def head(self) -> Digest:
+        """The roster's digest: who is a member, as far as is known here."""
+        return self.roster.head()
+
     def linked(self, peer: NodeId) -> list[Effect]:
         """A control link is up: say how far the roster is known here, before anything else."""
         self._neighbours[peer] = _Neighbour(due=1)
         return [Send(peer, self.roster.heads())]
 
-    def unlinked(self, peer: NodeId) -> None:
-        """The control link is gone."""
-        self._neighbours.pop(peer, None)
-
     def settled(self, peer: NodeId) -> bool:
-        """Whether we and this neighbour have caught up with each other since the link came up.
-
-        Until then the engine holds back what else it has to say to it, but not for long: one who
-        never answers must not silence the branch behind it.
-        """
+        """Whether we and this neighbour have caught up with each other since the link came up."""
         neighbour = self._neighbours.get(peer)
         return neighbour is not None and neighbour.settled
 
-    def receive(self, peer: NodeId, message: RosterMessage) -> list[Effect]:
-        """Take in what a member says of the roster."""
+    def receive(
+        self, peer: NodeId, message: RosterMessage, neighbours: Sequence[NodeId]
+    ) -> tuple[list[Effect], bool]:
+        """Take in what a member says of the roster; also whether members or head have changed.
+
+        `neighbours` are those with a control link now.
+        """
         match message:
             case Heads():
-                return self._compare(peer, message)
+                return self._compare(peer, message), False
             case Digests():
-                return [Send(peer, news) for news in self.roster.lacking(message).messages()]
+                lacking = self.roster.lacking(message)
+                return [Send(peer, news) for news in lacking.messages()], False
             case RosterNews():
-                return self._merge(peer, message)
+                known = self._neighbours.get(peer)
+                if known is not None and message.last:
+                    known.due = max(0, known.due - 1)
+                    known.settle()
+                news = self.roster.merge(message.entries, message.admissions, message.records)
+                return self._spread(news, neighbours, peer)
             case _:
                 assert_never(message)
 
-    def learn(self, news: News) -> list[Effect]:
+    def learn(self, news: News, neighbours: Sequence[NodeId]) -> tuple[list[Effect], bool]:
         """Keep and tell what was merged here: an admission, our own record, a founder's entry."""
-        return self._spread(news, None)
-
-    def membership_changed(self) -> bool:
-        """Whether who is a member may have changed since this was last asked."""
-        head = self.roster.head()
-        changed, self._told = head != self._told, head
-        return changed
+        return self._spread(news, neighbours, None)
 
     # ------------------------------------------------------------ inside
 
@@ -97,31 +104,35 @@ class RosterGossip:
             neighbour.heads = heads
             neighbour.due += len(asked)
             neighbour.settle()
-        return [Send(peer, message) for message in (*answer, *asked)]
+        effects: list[Effect] = [Send(peer, news) for news in answer]
+        effects += [Send(peer, digests) for digests in asked]
+        return effects
 
-    def _merge(self, peer: NodeId, message: RosterNews) -> list[Effect]:
-        neighbour = self._neighbours.get(peer)
-        if neighbour is not None and message.last:
-            neighbour.due = max(0, neighbour.due - 1)
-            neighbour.settle()
-        return self._spread(
-            self.roster.merge(message.entries, message.admissions, message.records), peer
-        )
-
-    def _spread(self, news: News, source: NodeId | None) -> list[Effect]:
+    def _spread(
+        self, news: News, neighbours: Sequence[NodeId], source: NodeId | None
+    ) -> tuple[list[Effect], bool]:
         if not news:
-            return []
+            return [], False
         effects: list[Effect] = [KeepRoster(news.entries, news.admissions, news.records)]
-        heads = self.roster.heads()
-        for peer, neighbour in self._neighbours.items():
-            told = news
-            if peer == source:
-                # It knows all that. But where a founder's chain has forked, the other branch is
-                # found to be news to it only now that we know both.
-                known = neighbour.heads
-                told = News(entries=self.roster.entries_beyond(known)) if known else News()
+        heads, head = self.roster.heads(), self.roster.head()
+        for peer in neighbours:
+            neighbour = self._neighbours.setdefault(peer, _Neighbour())
+            told = self._other_branch(neighbour, news) if peer == source else news
             if told:
+                # No answer to anything, so not the last of one.
                 effects += [Send(peer, replace(part, last=False)) for part in told.messages()]
             effects.append(Send(peer, heads))
             neighbour.due += 1
-        return effects
+        changed, self._told = head != self._told, head
+        return effects, changed
+
+    def _other_branch(self, source: _Neighbour, news: News) -> News:
+        """What is news even to who brought these.
+
+        Where a founder's chain has forked that is the other branch: the source's heads alone did
+        not tell that it lacks it.
+        """
+        if source.heads is None:
+            return News()
+        beyond = self.roster.entries_beyond(source.heads)
+        return News(entries=tuple(entry for entry in beyond if entry not in news.entries))

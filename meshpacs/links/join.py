@@ -84,11 +84,15 @@ async def open_to(
     message = await link.receive()
     if not isinstance(message, Knock):
         raise foul(message)
+    admitted: tuple[Welcome, News] | MeshError
     try:
-        welcome, everything = await admitting(message)
+        admitted = await admitting(message)
     except MeshError as error:
-        await link.send(Sorry(error.what))
-        raise
+        admitted = error
+    if isinstance(admitted, MeshError):
+        await link.send(Sorry(admitted.what))
+        raise admitted
+    welcome, everything = admitted
     await link.send(welcome)
     for news in everything.messages():
         await link.send(news)
