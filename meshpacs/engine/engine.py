@@ -60,6 +60,7 @@ from meshpacs.wire.messages import (
     WantManifests,
     Welcome,
 )
+from meshpacs.wire.roster import News
 
 K = TypeVar("K")
 
@@ -75,6 +76,10 @@ class Gossip(Protocol):
         self, peer: NodeId, message: Heads | Digests | RosterNews, neighbours: list[NodeId]
     ) -> tuple[list[Effect], bool]:
         """Take in a message; also whether members or head have changed."""
+        ...
+
+    def learn(self, news: News, neighbours: list[NodeId]) -> tuple[list[Effect], bool]:
+        """Keep and tell what was merged here; also whether members or head have changed."""
         ...
 
     def members(self) -> Mapping[NodeId, Member]:
@@ -314,6 +319,15 @@ class Engine:
             # what somebody behind it forged.
             return [Blame(peer, fault.what)]
         return [] if verified is None else self._inquiries.verified(inquiry, verified, now)
+
+    def learnt(self, news: News, now: Micros) -> list[Effect]:
+        """The roster was added to here: an admission, our own record, a founder's entry."""
+        if self._gossip is None:
+            return []
+        effects, changed = self._gossip.learn(news, [known.node for known in self.peers.all()])
+        if changed:
+            effects += self.members_changed(self._gossip.members(), self._gossip.head(), now)
+        return effects
 
     def _roster(
         self, peer: NodeId, message: Heads | Digests | RosterNews, now: Micros
