@@ -239,6 +239,8 @@ class FetchProgress:
     instances_total: int
     bytes: int
     bytes_total: int
+    by_member: Mapping[NodeId, int] = field(default_factory=dict)
+    """Good bytes that each holder has given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +264,10 @@ class FetchDone:
     conflicts: int
     took_us: Micros
     exported_to: Path | None = None
+    exported: int = 0
+    """Files in `exported_to` now; those that were there with the same bytes count."""
+    unheard: tuple[NodeId, ...] = ()
+    """Members that may know more of the study: asked, and not heard in full."""
     names: Mapping[NodeId, str] = field(default_factory=dict)
 
 
