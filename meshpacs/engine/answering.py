@@ -108,8 +108,10 @@ class Answering:
 
     # ------------------------------------------------------------ a Recall
 
-    def recall(self, peer: NodeId, recall: Recall, now: Micros) -> list[Effect]:
-        """Give the answer to a query directly to its origin, again or for the first time.
+    def recall(self, peer: NodeId, recall: Recall, now: Micros, *, direct: bool) -> list[Effect]:
+        """Give the answer to a query to its origin, again or for the first time.
+
+        Over the link that the Recall came by: a neighbour that visits us has its reasons.
 
         Raises:
             PeerFault: it is another's query, or forged; the state is unchanged.
@@ -118,8 +120,8 @@ class Answering:
         body = unpack(AskBody, recall.body)
         if body.origin != peer:
             raise PeerFault("A query was recalled by another than its origin.")
-        got = self.reply(peer, Got(recall.token))
-        caller = Caller(peer, recall.token, None)
+        got = self.reply(peer, Got(recall.token), direct=direct)
+        caller = Caller(peer, recall.token, None, direct)
         kept = self._holding.kept(query_id)
         if kept is not None:
             return got + self._hand_out([caller], kept)
@@ -130,7 +132,7 @@ class Answering:
             ruling = self._judge(body, recall.body, recall.signature, now)
         if ruling is None:
             # Forgotten, or a ball that never came this far.
-            return got + self.reply(peer, Closed(recall.token))
+            return got + self._end(caller)
         effects = got + self._remember(query_id, body, 0, ruling)
         deadline = now + recall.remaining_ms * MILLISECOND
         evaluation = Evaluation(body, 1, deadline, [caller])
@@ -181,7 +183,8 @@ class Answering:
         """Send an answer to everybody who waits for it."""
         effects: list[Effect] = []
         for caller in callers:
-            effects += self.reply(caller.peer, *(Part(caller.token, part) for part in parts))
+            pieces = (Part(caller.token, part) for part in parts)
+            effects += self.reply(caller.peer, *pieces, direct=caller.direct)
             effects += self._end(caller)
         return effects
 
@@ -196,14 +199,18 @@ class Answering:
 
     def _end(self, caller: Caller) -> list[Effect]:
         if caller.wave is None:
-            return self.reply(caller.peer, Closed(caller.token))
+            return self.reply(caller.peer, Closed(caller.token), direct=caller.direct)
         return self._flood.answered(caller.wave)
 
-    def reply(self, peer: NodeId, *messages: Message) -> list[Effect]:
-        """Answer over whichever link there is: a neighbour's, or the one it visits us by."""
-        if peer in self._peers:
-            return [Send(peer, message) for message in messages]
-        return [Visit(peer, message) for message in messages]
+    def reply(self, peer: NodeId, *messages: Message, direct: bool) -> list[Effect]:
+        """Answer over the link that was asked by; if that was a neighbour's, and is gone, directly.
+
+        A link may be dead in one direction, or known to one side only, long before keepalives
+        find out; who therefore asks by another way must not be answered into it.
+        """
+        if direct or peer not in self._peers:
+            return [Visit(peer, message) for message in messages]
+        return [Send(peer, message) for message in messages]
 
 
 def _check_hops(ask: Ask, body: AskBody) -> bool:

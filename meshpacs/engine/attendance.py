@@ -24,6 +24,10 @@ class Attendance:
         """Whether this member is not to be waited for."""
         return node in self._silent
 
+    def all_silent(self) -> dict[NodeId, None]:
+        """Everybody who is silent now."""
+        return dict(self._silent)
+
     def since(self, node: NodeId) -> Micros | None:
         """When this member was last heard; None for never."""
         return self._heard.get(node)

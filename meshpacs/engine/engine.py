@@ -259,19 +259,27 @@ class Engine:
 
     # ------------------------------------------------------------ messages
 
-    def receive(self, peer: NodeId, message: Message, now: Micros) -> list[Effect]:
-        """Take in one message, from a control or a direct link.
+    def receive(
+        self, peer: NodeId, message: Message, now: Micros, *, direct: bool = False
+    ) -> list[Effect]:
+        """Take in one message, from a control link or a direct one.
 
         Raises:
             PeerFault: the message breaks the protocol; the state is unchanged.
         """
         self.attendance.heard(peer, now)
-        self.peers.heard(peer, now)
-        return self._settle(self._dispatch(peer, message, now), now)
+        if not direct:
+            # What comes by another way says nothing about the link.
+            self.peers.heard(peer, now)
+        return self._settle(self._dispatch(peer, message, now, direct=direct), now)
 
-    def _dispatch(self, peer: NodeId, message: Message, now: Micros) -> list[Effect]:
+    def _dispatch(
+        self, peer: NodeId, message: Message, now: Micros, *, direct: bool
+    ) -> list[Effect]:
         match message:
             case Ask():
+                if direct:
+                    raise PeerFault("An Ask came over a direct link.")
                 return self._answering.ask(peer, message, now)
             case Got(token):
                 self._flood.got(peer, token, now)
@@ -283,12 +291,13 @@ class Engine:
                 effects = self._flood.closed(peer, message)
                 return effects + self._inquiries.closed(peer, token, now)
             case Recall():
-                return self._answering.recall(peer, message, now)
+                return self._answering.recall(peer, message, now, direct=direct)
             case Cancel(query_id):
                 self._holding.cancel(query_id, peer)
                 return self._flood.cancel(query_id, peer)
             case Ping(nonce):
-                return self._answering.reply(peer, Pong(nonce, self._wall.at(now)))
+                pong = Pong(nonce, self._wall.at(now))
+                return self._answering.reply(peer, pong, direct=direct)
             case Pong():
                 self.peers.pong(peer, message, now, self._wall.at(now))
                 return []

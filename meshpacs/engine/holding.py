@@ -30,6 +30,8 @@ class Caller:
     token: int
     wave: int | None
     """The wave to be told when the answer is on its way; None for a Recall."""
+    direct: bool = False
+    """The Recall came over a direct link."""
 
 
 @dataclass(slots=True)

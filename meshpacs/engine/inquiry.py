@@ -40,6 +40,8 @@ class Inquiry:
     recalling: bool = False
     failed: bool = False
     """Something in the flood failed, so who is silent may well have been within the ball."""
+    silent: dict[NodeId, None] = field(default_factory=dict)
+    """Members that were silent when the query began: they are not waited for."""
     outside: dict[NodeId, None] = field(default_factory=dict)
     """Members that say they were never asked."""
     waiting: deque[NodeId] = field(default_factory=deque)
@@ -94,6 +96,7 @@ class Inquiries:
     def begin(self, inquiry: Inquiry) -> None:
         """A query of ours is on its way."""
         self._open[inquiry.query_id] = inquiry
+        inquiry.silent = self._attendance.all_silent()
         budget = inquiry.deadline - inquiry.asked_us
         reserve = min(self._settings.recall_us, budget // 3)
         self.ends.set(inquiry.query_id, inquiry.deadline)
@@ -161,7 +164,8 @@ class Inquiries:
             inquiry.waiting.extend(
                 node
                 for node in self._unaccounted(inquiry)
-                if node != self._roll.node and not self._attendance.silent(node)
+                if node != self._roll.node
+                and not (node in inquiry.silent and self._attendance.silent(node))
             )
         return self._recall(inquiry, now)
 
@@ -182,7 +186,9 @@ class Inquiries:
             patience = max(self._settings.visit_us, self._peers.patience_us(peer))
             self.visits.set(token, now + patience)
             message = Recall(token, remaining_ms, inquiry.body, inquiry.signature)
-            effects.append(Send(peer, message) if peer in self._peers else Visit(peer, message))
+            # A neighbour that has just missed its deadline may be well, and the link ill.
+            linked = peer in self._peers and not self._attendance.silent(peer)
+            effects.append(Send(peer, message) if linked else Visit(peer, message))
         return effects + self._finish_if_over(inquiry, now)
 
     def recalled(self, peer: NodeId, token: int) -> Inquiry | None:

@@ -347,7 +347,7 @@ class Switchboard:
 
     async def _read(self, line: Line) -> None:
         """Hand every message to the engine; back-pressure reaches the peer by its socket."""
-        peer = line.peer
+        peer, direct = line.peer, line.link.purpose == Purpose.DIRECT
 
         def fault(error: PeerFault) -> None:
             line.deaf = True
@@ -362,7 +362,7 @@ class Switchboard:
                 if line.silenced or line.deaf:
                     return []
                 try:
-                    return engine.receive(peer, message, now)
+                    return engine.receive(peer, message, now, direct=direct)
                 except PeerFault as error:
                     fault(error)
                     return []

@@ -246,7 +246,9 @@ class World:
         for hear in self._on_arrived:
             hear(self.now, src, host.index, message, serial)
         try:
-            effects = engine.receive(self.hosts[src].node, message, self.now)
+            effects = engine.receive(
+                self.hosts[src].node, message, self.now, direct=serial == DIRECT
+            )
         except PeerFault as fault:
             self.tell("blamed", host.index, src, fault.what)
             if serial != DIRECT and host.links.get(src) == serial:

@@ -14,7 +14,7 @@ from meshpacs.model.ids import SECOND, QueryId
 from meshpacs.model.limits import OPEN_QUERIES, PARTS_PER_ANSWER, REPLAY_WINDOW
 from meshpacs.model.member import Member, Role
 from meshpacs.wire.codec import Malformed
-from meshpacs.wire.messages import Ask, Closed, Got, Hello, Message, Part, Sorry
+from meshpacs.wire.messages import Ask, Closed, Got, Hello, Message, Part, Ping, Pong, Sorry
 from meshpacs.wire.parts import SIZES, read
 from tests.engine.clinic import (
     ANNA,
@@ -242,6 +242,34 @@ def test_a_recall_during_the_search_waits_for_it() -> None:
         (3, Part),
         (3, Closed),
     ]
+
+
+def test_a_neighbour_that_asks_over_a_direct_link_is_answered_over_it() -> None:
+    # Its control link may be dead in our direction, or known to us alone.
+    clinic = Clinic((ANNA, DORA))
+    recall = clinic.recall(DORA, 3)
+    effects = clinic.engine.receive(DORA, recall, NOW, direct=True)
+    assert Visit(DORA, Got(3)) in effects
+    answered = clinic.engine.local_found(some_id(recall), (), NOW)
+    assert [type(effect) for effect in answered] == [Visit, Visit]
+    ping = clinic.engine.receive(DORA, Ping(5), NOW, direct=True)
+    assert ping == [Visit(DORA, Pong(5, NOW))]
+
+
+def test_what_comes_directly_says_nothing_about_the_link() -> None:
+    clinic = Clinic((ANNA,))
+    peer = clinic.engine.peers.get(ANNA)
+    assert peer is not None
+    clinic.engine.receive(ANNA, Ping(5), NOW + SECOND, direct=True)
+    assert peer.heard_us == NOW
+    clinic.engine.receive(ANNA, Ping(6), NOW + SECOND)
+    assert peer.heard_us == NOW + SECOND
+
+
+def test_an_ask_over_a_direct_link_is_the_peers_fault() -> None:
+    clinic = Clinic((ANNA,))
+    with pytest.raises(PeerFault, match="direct link"):
+        clinic.engine.receive(ANNA, clinic.ask(ANNA, 1), NOW, direct=True)
 
 
 def test_a_recall_of_what_never_came_is_evaluated_and_not_sent_on() -> None:

@@ -70,7 +70,9 @@ class FakeEngine:
     def unreachable(self, peer: NodeId, now: Micros) -> list[Effect]:
         return self._say("unreachable", peer)
 
-    def receive(self, peer: NodeId, message: Message, now: Micros) -> list[Effect]:
+    def receive(
+        self, peer: NodeId, message: Message, now: Micros, *, direct: bool = False
+    ) -> list[Effect]:
         return self._say("receive", peer, message)
 
     def wake(self, now: Micros) -> list[Effect]:
