@@ -25,7 +25,8 @@ def fetch(study_uid: str, to: Path | None, *, as_json: bool, home: Home) -> int:
     """Bring a study from whoever holds it; every byte is verified before it is kept.
 
     An interrupted fetch goes on where it was when it is asked for again. Exits 0 if the study is
-    here whole, 1 if some of it could not be had, 2 if none.
+    here whole, 1 if some of it could not be had or a clinic that may know more was not heard, 2 if
+    none of it came.
     """
     from meshpacs.cli.client import Client
     from meshpacs.cli.screen import print_json
@@ -43,7 +44,7 @@ def fetch(study_uid: str, to: Path | None, *, as_json: bool, home: Home) -> int:
         print_json(done)
     else:
         show(done)
-    return 1 if done["partial"] else 0
+    return 1 if done["partial"] or done["unheard"] else 0
 
 
 def _shown(events: Any, *, quiet: bool) -> Any:
@@ -91,6 +92,13 @@ def show(done: Json) -> None:
             "holds them now. Fetch again when more clinics are up.",
             style="yellow",
         )
+    if done["unheard"]:
+        names = ", ".join(safe(member["name"]) for member in done["unheard"])
+        out.print(
+            f"Not heard: {names}. There may be more of this study than is here.",
+            style="yellow",
+            markup=False,
+        )
     if done["conflicts"]:
         out.print(
             f"{plural(done['conflicts'], 'instance')} came with other content than is here and "
@@ -98,4 +106,5 @@ def show(done: Json) -> None:
             style="yellow",
         )
     if done["exported_to"]:
-        out.print(f"The files are in {safe(done['exported_to'])}.", markup=False)
+        files = plural(done["exported"], "file")
+        out.print(f"{files} in {safe(done['exported_to'])}.", markup=False)

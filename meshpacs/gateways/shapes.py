@@ -89,6 +89,7 @@ def fetched_shape(done: FetchDone) -> Json:
     shape["from_members"] = [
         member(node, done.names) | {"instances": count} for node, count in done.from_members.items()
     ]
+    shape["unheard"] = [member(node, done.names) for node in done.unheard]
     return shape
 
 

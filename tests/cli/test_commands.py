@@ -143,11 +143,11 @@ def test_every_status_has_its_sentence(node: Served, status: Status, words: str)
 
 
 def test_fetch_says_what_came_from_whom(node: Served, tmp_path: Path) -> None:
-    node.mesh.done = replace(DONE, exported_to=tmp_path)
+    node.mesh.done = replace(DONE, exported_to=tmp_path, exported=3)
     result = node.run("fetch", STUDY, "--to", str(tmp_path))
     assert result.return_value == 0
     assert "3 instances here and verified: 1.0 MB in 25 ms from Süd (3)." in result.stdout
-    assert f"The files are in {tmp_path}." in result.stdout
+    assert f"3 files in {tmp_path}." in result.stdout
     assert node.mesh.asked == [("fetch", STUDY, tmp_path)]
 
 
@@ -160,6 +160,13 @@ def test_a_fetch_that_brings_a_part_says_so_and_exits_1(node: Served) -> None:
     assert "1 instance could not be had" in result.stdout
     assert "2 instances came with other content" in result.stdout
     assert "1 min 1 s" in result.stdout
+
+
+def test_a_fetch_names_who_may_know_more(node: Served) -> None:
+    node.mesh.done = replace(DONE, unheard=(SUED,))
+    result = node.run("fetch", STUDY)
+    assert result.return_value == 1
+    assert "Not heard: Süd." in result.stdout
 
 
 def test_a_second_fetch_is_local(node: Served) -> None:
