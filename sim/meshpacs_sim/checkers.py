@@ -107,7 +107,9 @@ class OneClosedForEachAsk(Checker):
             self._copies[src, dst, serial, message.token].life = self.world.hosts[dst].life
         elif isinstance(message, Cancel):
             for (asker, asked, _, _), copy in self._copies.items():
-                if (asker, asked, copy.query_id) == (src, dst, message.query_id):
+                # Copies that are still on the road were sent after the Cancel.
+                mine = (asker, asked, copy.query_id) == (src, dst, message.query_id)
+                if mine and copy.life:
                     copy.got = copy.closed = True
 
     def ended(self, now: Micros) -> None:

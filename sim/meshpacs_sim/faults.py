@@ -2,7 +2,7 @@
 
 from meshpacs.model.ids import Micros
 from meshpacs_sim.acts import Fin
-from meshpacs_sim.hosts import Host
+from meshpacs_sim.hosts import Asking, Host
 from meshpacs_sim.world import EPOCH_US, World
 
 # ---------------------------------------------------------------- hosts
@@ -43,6 +43,12 @@ def crash(world: World, index: int, *, dark: bool = False) -> None:
         lost.clear()
     host.disk.held.clear()
     world.switchboard.close_all_direct(index)
+
+
+def cancel(world: World, asking: Asking) -> None:
+    """The caller goes away, if the query is still open and its node does anything."""
+    if asking.report is None and not asking.lost and world.hosts[asking.origin].able:
+        world.cancel(asking)
 
 
 def restart(world: World, index: int) -> None:

@@ -89,7 +89,8 @@ class Network:
         self._push = push
         self._control: dict[tuple[int, int], Channel] = {}
         self._direct: dict[tuple[int, int], Channel] = {}
-        self._side = [0] * size
+        self.sides = [0] * size
+        """Hosts with different numbers cannot reach each other."""
 
     def control(self, src: int, dst: int) -> Channel:
         """The direction of their control links, whichever of these is up."""
@@ -104,13 +105,13 @@ class Network:
         if channel is None:
             table = self._latency.table(self._seed, src, dst)
             channel = channels[(src, dst)] = Channel(src, dst, table)
-            if channels is self._control and self._side[src] != self._side[dst]:
+            if channels is self._control and self.sides[src] != self.sides[dst]:
                 channel.clogs = 1
         return channel
 
     def reachable(self, src: int, dst: int) -> bool:
         """Whether packets go from one to the other and back."""
-        return self._side[src] == self._side[dst]
+        return self.sides[src] == self.sides[dst]
 
     def post(self, channel: Channel, act: Act, now: Micros) -> bool:
         """Send something on its way; False if the outbox was full and the message is dropped."""
@@ -151,7 +152,7 @@ class Network:
 
     def divide(self, sides: list[int], now: Micros) -> None:
         """A partition: hosts with different numbers cannot reach each other; links clog."""
-        before, self._side = self._side, sides
+        before, self.sides = self.sides, sides
         for (src, dst), channel in self._control.items():
             was, now_apart = before[src] != before[dst], sides[src] != sides[dst]
             if now_apart and not was:
