@@ -54,6 +54,7 @@ class Archive:
     def __init__(self, stores: Stores, report: RepairReport) -> None:
         """Use `Archive.open`."""
         self._stores = stores
+        self.folder = stores.blobs.folder
         self._states = States()
         self.repaired = report
         """What the start found and mended."""

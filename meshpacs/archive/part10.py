@@ -66,10 +66,12 @@ def check_syntax(uid: str) -> str:
     return uid
 
 
-def read_preface(head: bytes | bytearray, *, whole: bool) -> Preface | None:
+def read_preface(
+    head: bytes | bytearray, *, whole: bool, directory: bool = False
+) -> Preface | None:
     """Find where the data set begins; None if more bytes are needed to know.
 
-    `whole` says that nothing more will come.
+    `whole` says that nothing more will come, `directory` that a DICOMDIR is what is wanted.
 
     Raises:
         Refused: this is no DICOM file, or a media directory, or its meta information is broken.
@@ -77,14 +79,18 @@ def read_preface(head: bytes | bytearray, *, whole: bool) -> Preface | None:
     if len(head) < 140 and not whole:
         return None
     if head[128:132] == b"DICM":
-        return _read_meta(head, 132, whole=whole)
+        return _read_meta(head, 132, whole=whole, directory=directory)
     if head[:4] == b"\x02\x00\x00\x00" and bytes(head[4:6]) in {b"UL", b"\4\0"}:
-        found = _read_meta(head, 0, whole=whole)  # the meta information without its preamble
+        found = _read_meta(
+            head, 0, whole=whole, directory=directory
+        )  # the meta information without its preamble
         return found and _without_preamble(found, head)
     return _bare(head)
 
 
-def _read_meta(head: bytes | bytearray, start: int, *, whole: bool) -> Preface | None:
+def _read_meta(
+    head: bytes | bytearray, start: int, *, whole: bool, directory: bool
+) -> Preface | None:
     # The group length (0002,0000) is not believed: real files lack it or have it wrong. The
     # group ends where another begins.
     known: dict[int, str] = {}
@@ -115,7 +121,7 @@ def _read_meta(head: bytes | bytearray, start: int, *, whole: bool) -> Preface |
             raw = bytes(head[value : value + length])
             known[element] = raw.decode("latin_1").strip(" \0")
         at = value + length
-    if known.get(0x0002) == MEDIA_DIRECTORY:
+    if known.get(0x0002) == MEDIA_DIRECTORY and not directory:
         raise Refused(
             Reason.DICOMDIR, "It is the directory of a medium (DICOMDIR), which holds no instance."
         )

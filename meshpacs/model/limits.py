@@ -158,5 +158,10 @@ HTTP_BODY_BYTES = 4 * 1024 * 1024
 """A request's body on the admin API. A guess."""
 
 ZIP_MEMBERS = 1_000_000
+"""Files in one zip file or DICOMDIR. A guess."""
+
+ZIP_DIRECTORY_BYTES = 16 * 1024 * 1024
+"""A zip file's list of files: 150,000 of them. Python makes six times as much of it. A guess."""
+
 ZIP_RATIO = 200
 """Uncompressed over compressed size of one member, above which it is refused as a bomb."""
