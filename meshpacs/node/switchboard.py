@@ -132,8 +132,11 @@ class Switchboard:
             self._post(line, message)
 
     def visit(self, peer: NodeId, message: Message) -> None:
-        """Post it over a direct link, dialled if need be."""
-        line = self._direct.get(peer) or self._control.get(peer)
+        """Post it over a direct link, dialled if need be.
+
+        Not over a control link that is up: the engine visits a neighbour when that link is silent.
+        """
+        line = self._direct.get(peer)
         if line is not None:
             self._post(line, message)
         elif peer not in self._waiting:
@@ -336,7 +339,7 @@ class Switchboard:
         finally:
             if self._direct.get(peer) is line:
                 del self._direct[peer]
-        if line.link.outbound and not line.silenced and peer not in self._control:
+        if line.link.outbound and not line.silenced:
             await self._driver.tell(lambda engine, now: engine.unreachable(peer, now))
 
     async def _close_when_idle(self, line: Line) -> None:

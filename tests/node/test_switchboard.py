@@ -32,6 +32,8 @@ class Stage:
         self.engine = FakeEngine()
         self.nursery = nursery
         self.dialled: list[tuple[NodeId, Purpose]] = []
+        self.tell_gate = trio.Event()
+        self.tell_gate.set()
         self.dial_gate = trio.Event()
         self.dial_gate.set()
         self.answers: dict[NodeId, FakeLink | Exception] = {}
@@ -45,7 +47,7 @@ class Stage:
         )
 
     async def tell(self, turn: Callable[[FakeEngine, Micros], object]) -> None:
-        await trio.lowlevel.checkpoint()
+        await self.tell_gate.wait()
         turn(self.engine, 0)
 
     async def _dial(self, member: Member, purpose: Purpose) -> FakeLink:
@@ -61,7 +63,7 @@ class Stage:
 
     async def served(self, link: FakeLink) -> FakeLink:
         """Have a link served; it is up when this returns."""
-        self.nursery.start_soon(self.board.serve, cast(Link, link))
+        self.nursery.start_soon(self.board.serve, cast("Link", link))
         await trio.testing.wait_all_tasks_blocked()
         return link
 
@@ -169,11 +171,10 @@ async def test_hanging_up_everything_ends_bulk_and_direct_links_too(stage: Stage
 
 
 async def test_a_hangup_before_the_engine_heard_of_the_link_wins(stage: Stage) -> None:
-    link = FakeLink(ANNA)
-    stage.nursery.start_soon(stage.board.serve, cast(Link, link))
-    while not stage.board.count:
-        await trio.lowlevel.checkpoint()
+    stage.tell_gate = trio.Event()
+    link = await stage.served(FakeLink(ANNA))
     stage.board.hangup(ANNA, "revoked", everything=True)
+    stage.tell_gate.set()
     await link.closed.wait()
     assert names(stage) == []
 
@@ -254,10 +255,12 @@ async def test_a_visit_that_cannot_be_made_is_told(stage: Stage) -> None:
     assert link.posted == [Ping(2)]
 
 
-async def test_a_visit_to_a_neighbour_takes_the_link_that_is_there(stage: Stage) -> None:
-    link = await stage.served(FakeLink(ANNA))
+async def test_a_visit_to_a_neighbour_goes_another_way_than_its_silent_link(stage: Stage) -> None:
+    control = await stage.served(FakeLink(ANNA))
+    stage.answers[ANNA] = direct = FakeLink(ANNA, Purpose.DIRECT, outbound=True)
     stage.board.visit(ANNA, Ping(1))
-    assert link.posted == [Ping(1)]
+    await trio.testing.wait_all_tasks_blocked()
+    assert (control.posted, direct.posted) == ([], [Ping(1)])
 
 
 async def test_a_direct_link_is_closed_when_idle_and_that_is_no_failure(
@@ -291,7 +294,7 @@ async def test_bulk_links_go_to_their_handler_or_to_who_dialled_them(stage: Stag
     dialled = FakeLink(ANNA, Purpose.BULK, outbound=True)
     stage.answers[ANNA] = dialled
     async with stage.board.bulk(ANNA) as got:
-        assert cast(object, got) is dialled
+        assert cast("object", got) is dialled
         assert stage.board.count == 1
     assert dialled.aclosed
     stage.answers[ANNA] = Unavailable("Refused.")

@@ -1,0 +1,60 @@
+"""What a running node is made of, for those who work with several of its parts."""
+
+from dataclasses import dataclass
+
+from meshpacs.links.gatekeeper import Gatekeeper
+from meshpacs.model.ids import Micros, NodeId
+from meshpacs.node.clock import Clock
+from meshpacs.node.config import ConfigFile
+from meshpacs.node.driver import Driver
+from meshpacs.node.founding import Belongings
+from meshpacs.node.home import Home
+from meshpacs.node.ledger import Ledger
+from meshpacs.node.meters import Meters
+from meshpacs.node.switchboard import Switchboard
+from meshpacs.node.vault import Vault
+from meshpacs.wire.notary import RosterNotary
+from meshpacs.wire.roster import Roster
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The parts of one running node; made by `open_node`."""
+
+    home: Home
+    config: ConfigFile
+    belongings: Belongings
+    boot: int
+    version: str
+    clock: Clock
+    meters: Meters
+    ledger: Ledger
+    vault: Vault
+    gate: Gatekeeper
+    notary: RosterNotary
+    switchboard: Switchboard
+    driver: Driver
+    listening: tuple[str, ...]
+    """Where the mesh is listened on, ports as they are."""
+    started_us: Micros
+    """Unix microseconds."""
+
+    @property
+    def node(self) -> NodeId:
+        """This node's name."""
+        return self.belongings.identity.node
+
+    @property
+    def roster(self) -> Roster:
+        """The one roster; merged into by gossip, the gatekeeper and `membership`."""
+        return self.belongings.roster
+
+    def names(self) -> dict[NodeId, str]:
+        """The names of all members, past and suspended ones too where known."""
+        roster = self.roster
+        names = {node: member.name for node, member in roster.members().items()}
+        for node in roster.standing.reasons:
+            record = roster.record(node)
+            if record is not None and node not in names:
+                names[node] = record.record.name
+        return names

@@ -1,0 +1,293 @@
+"""How this node is, and how its peers are, as facts for people."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from meshpacs.archive.archive import Archive
+from meshpacs.engine.effects import Effect
+from meshpacs.engine.engine import Engine
+from meshpacs.model.errors import MeshError
+from meshpacs.model.ids import Micros, NodeId, short
+from meshpacs.model.member import Member, Role
+from meshpacs.node.membership import Membership
+from meshpacs.node.reach import only_loopback, reach
+from meshpacs.node.rooms import Rooms
+from meshpacs.node.views import (
+    ArchiveView,
+    Health,
+    PeerState,
+    PeerView,
+    RosterView,
+    StatusView,
+    Trouble,
+)
+
+LOW_DISK_BYTES = 1024**3
+"""Free room below which `status` warns: about four large CT studies. A guess."""
+
+SKEW_US = 60_000_000
+"""A peer's clock so far off is worth a word; at five minutes queries are refused. A guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What the engine knows of one member."""
+
+    heard_us: Micros
+    """Unix microseconds; 0 for never."""
+    round_trip_us: Micros | None = None
+    offset_us: Micros | None = None
+    outbound: bool = False
+
+
+class Standing:
+    """Asks all rooms how they are."""
+
+    def __init__(self, rooms: Rooms, membership: Membership) -> None:
+        """Nothing is asked yet."""
+        self._rooms = rooms
+        self._membership = membership
+
+    # ------------------------------------------------------------ peers
+
+    async def peers(self) -> tuple[PeerView, ...]:
+        """All other members and those suspended, by name."""
+        rooms = self._rooms
+        standing = rooms.roster.standing
+        members = {node: m for node, m in standing.members.items() if node != rooms.node}
+        for node in standing.suspended:
+            record = rooms.roster.record(node)
+            name = record.record.name if record else short(node)
+            members[node] = Member(node, name, Role.OBSERVER)
+        pulses = await rooms.driver.call(lambda engine, now: self._pulses(engine, now, members))
+        views = [
+            self._peer(member, pulses[node], suspended=node in standing.suspended)
+            for node, member in members.items()
+        ]
+        return tuple(sorted(views, key=lambda view: (view.name.casefold(), view.node)))
+
+    def _pulses(
+        self, engine: Engine, now: Micros, members: dict[NodeId, Member]
+    ) -> tuple[dict[NodeId, Pulse], list[Effect]]:
+        wall = self._rooms.clock.wall()
+        pulses: dict[NodeId, Pulse] = {}
+        for node in members:
+            heard = engine.attendance.since(node)
+            peer = engine.peers.get(node)
+            heard_us = 0 if heard is None else heard - now + wall
+            if peer is None:
+                pulses[node] = Pulse(heard_us)
+            elif not peer.rtt_us:
+                pulses[node] = Pulse(heard_us, outbound=peer.outbound)
+            else:
+                pulses[node] = Pulse(heard_us, peer.rtt_us, peer.offset_us, peer.outbound)
+        return pulses, []
+
+    def _peer(self, member: Member, pulse: Pulse, *, suspended: bool) -> PeerView:
+        rooms = self._rooms
+        node = member.node
+        meter = rooms.meters.of(node)
+        control = rooms.switchboard.control(node)
+        lines = [link.meter for link in rooms.switchboard.lines(node)]
+        seen_us = max(meter.last_seen_us, pulse.heard_us)
+        if suspended:
+            state = PeerState.SUSPENDED
+        elif control is not None:
+            state = PeerState.LINKED
+        elif rooms.switchboard.dialling(node):
+            state = PeerState.DIALLING
+        elif meter.last_error_us > seen_us:
+            state = PeerState.UNREACHABLE
+        else:
+            state = PeerState.IDLE
+        if control is not None:
+            address = control.address
+        else:
+            address = member.addresses[0] if member.addresses else ""
+        error, mend = meter.last_error, meter.mend
+        if suspended:
+            error = rooms.roster.why(node)
+            mend = "Revoke the one that was not meant, and send the other a new invite."
+        return PeerView(
+            node=node,
+            name=member.name,
+            role=member.role,
+            state=state,
+            address=address,
+            addresses=member.addresses,
+            outbound=pulse.outbound,
+            version=control.version if control is not None else member.version,
+            round_trip_us=pulse.round_trip_us,
+            last_seen_us=seen_us,
+            bytes_in=meter.bytes_in + sum(line.bytes_in for line in lines),
+            bytes_out=meter.bytes_out + sum(line.bytes_out for line in lines),
+            messages_in=meter.messages_in + sum(line.messages_in for line in lines),
+            messages_out=meter.messages_out + sum(line.messages_out for line in lines),
+            messages_dropped=meter.dropped,
+            clock_offset_us=pulse.offset_us,
+            last_error=error,
+            mend=mend,
+            blamed=meter.blamed,
+        )
+
+    # ------------------------------------------------------------ this node
+
+    async def status(self) -> StatusView:
+        """Everything that `meshpacs status` tells; never fails, but says what does."""
+        rooms = self._rooms
+        peers = await self.peers()
+        archive, archive_troubles = await self._archive()
+        config = rooms.config.view
+        own = rooms.roster.members().get(rooms.node)
+        advertised = self._membership.advertised
+        troubles = sorted(
+            [*archive_troubles, *self._troubles(peers)], key=lambda trouble: -trouble.level
+        )
+        founder = rooms.belongings.founder
+        return StatusView(
+            level=max((trouble.level for trouble in troubles), default=Health.FINE),
+            troubles=tuple(troubles),
+            node=rooms.node,
+            name=rooms.config.config.name,
+            version=rooms.version,
+            home=rooms.home.folder,
+            mesh=rooms.roster.mesh,
+            mesh_name=rooms.roster.name,
+            role=own.role if own is not None else Role.OBSERVER,
+            founder=founder is not None and founder.public in rooms.roster.standing.founders,
+            listening=rooms.listening,
+            advertised=advertised,
+            reach=(
+                *(reach("mesh", address) for address in rooms.listening),
+                reach("http", rooms.config.config.http_listen),
+            ),
+            uptime_us=rooms.clock.now(),
+            boot=rooms.boot,
+            neighbours=sum(peer.state is PeerState.LINKED for peer in peers),
+            archive=archive,
+            roster=self._roster(),
+            config=config,
+        )
+
+    def _roster(self) -> RosterView:
+        roster = self._rooms.roster
+        standing = roster.standing
+        return RosterView(
+            members=len(standing.members),
+            head=roster.head(),
+            revoked=standing.revoked,
+            suspended=tuple(standing.suspended),
+            forks=tuple(
+                f"The founder {short(fork.founder)} has signed {len(fork.entries)} different "
+                f"entries with the number {fork.number}."
+                for fork in roster.forks()
+            ),
+        )
+
+    async def _archive(self) -> tuple[ArchiveView, list[Trouble]]:
+        archive = self._rooms.vault.archive
+        repaired = archive.repaired.sentences
+        torn = self._rooms.belongings.torn
+        try:
+            view, troubles = await self._rooms.vault.read(lambda: _look(archive))
+        except MeshError as error:
+            view = ArchiveView(0, 0, 0, 0, 0, 0, 0, ())
+            troubles = [Trouble(Health.BROKEN, error.what, error.mend)]
+        told = repaired + ((torn,) if torn else ())
+        return ArchiveView(
+            view.patients,
+            view.studies,
+            view.series,
+            view.instances,
+            view.conflicts,
+            view.bytes,
+            view.disk_free_bytes,
+            told,
+        ), troubles
+
+    def _troubles(self, peers: tuple[PeerView, ...]) -> Iterator[Trouble]:
+        rooms = self._rooms
+        why = rooms.roster.why(rooms.node)
+        if why:
+            yield Trouble(
+                Health.BROKEN,
+                f"This node is no member of the mesh any more. {why}",
+                "Ask the mesh's founder; a new invite makes a new node, with another --home.",
+            )
+        if rooms.ledger.trouble is not None:
+            yield Trouble(Health.BROKEN, rooms.ledger.trouble.what, rooms.ledger.trouble.mend)
+        config = rooms.config.view
+        if config.refused:
+            yield Trouble(
+                Health.DEGRADED,
+                f"A change of the configuration is kept out: {config.refused}",
+                config.mend,
+            )
+        for fork in self._roster().forks:
+            yield Trouble(
+                Health.DEGRADED, fork, "That founder's key is used in two places, or stolen."
+            )
+        for peer in peers:
+            yield from self._peer_troubles(peer)
+
+    def _peer_troubles(self, peer: PeerView) -> Iterator[Trouble]:
+        if peer.state is PeerState.UNREACHABLE:
+            yield Trouble(
+                Health.DEGRADED, f"{peer.name} cannot be reached. {peer.last_error}", peer.mend
+            )
+        elif peer.state is PeerState.SUSPENDED:
+            yield Trouble(
+                Health.DEGRADED, f"{peer.name} is suspended. {peer.last_error}", peer.mend
+            )
+        if only_loopback(self._membership.advertised) and not only_loopback(peer.addresses):
+            yield Trouble(
+                Health.DEGRADED,
+                f"{peer.name} is on another machine, but this node is advertised on loopback only.",
+                "Set mesh.listen and mesh.advertise in config.toml and start again.",
+            )
+        offset = peer.clock_offset_us
+        if offset is not None and abs(offset) > SKEW_US:
+            way = "ahead of" if offset > 0 else "behind"
+            yield Trouble(
+                Health.DEGRADED,
+                f"The clock of {peer.name} is {abs(offset) // 1_000_000} s {way} this one.",
+                "Let both machines set their clocks by NTP.",
+            )
+
+
+def _look(archive: Archive) -> tuple[ArchiveView, list[Trouble]]:
+    """Count, and try whether the disk takes writes; in a worker thread."""
+    counts = archive.counts()
+    free = archive.free_bytes()
+    troubles: list[Trouble] = []
+    try:
+        archive.check_disk()
+    except MeshError as error:
+        troubles.append(Trouble(Health.BROKEN, error.what, error.mend))
+    if free < LOW_DISK_BYTES:
+        troubles.append(
+            Trouble(
+                Health.DEGRADED,
+                f"Only {free // 1024**2} MiB are free on the archive's disk.",
+                "Make room, or move the home to a larger disk.",
+            )
+        )
+    if counts.losses:
+        troubles.append(
+            Trouble(
+                Health.DEGRADED,
+                f"The disk has lost {counts.losses} instances.",
+                "Look after the disk; fetch their studies again from members that hold them.",
+            )
+        )
+    view = ArchiveView(
+        counts.patients,
+        counts.studies,
+        counts.series,
+        counts.instances,
+        counts.conflicts,
+        counts.bytes,
+        free,
+        (),
+    )
+    return view, troubles
