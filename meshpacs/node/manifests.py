@@ -50,8 +50,8 @@ class Bookshelf(Protocol):
         """Version and signed bytes by origin."""
         ...
 
-    def keep_manifest(self, study_uid: str, origin: bytes, version: int, signed: bytes) -> None:
-        """Keep one, in the place of the origin's former one."""
+    def keep_manifest(self, study_uid: str, origin: bytes, version: int, signed: bytes) -> object:
+        """Keep one in the place of the origin's former one, if its version is higher."""
         ...
 
 
@@ -169,7 +169,7 @@ class Contributions:
     def keep(self, study_uid: str, told: Iterable[Sequence[bytes]]) -> tuple[Forked, ...]:
         """Keep the newest of each origin of what was checked before; the forks that it shows.
 
-        Of a fork the version with the larger entries is kept, as `union` takes it.
+        Of two manifests with one version the one that came first stays.
         """
         forks: dict[tuple[NodeId, int], Forked] = {}
         with self._own:
@@ -200,7 +200,7 @@ class Contributions:
             return follows(newer, older, digest(envelope.manifest))
         except Forked as fork:
             forks[fork.origin, fork.version] = fork
-            return (newer.version, newer.entries) > (older.version, older.entries)
+            return newer.version > older.version
 
     def kept(self, study_uid: str) -> tuple[Manifest, ...]:
         """What is known here without asking anybody, this node's own included."""

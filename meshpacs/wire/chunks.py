@@ -284,6 +284,21 @@ class Plan:
             return Accepted()
         return self._wrong(node, content, None) if node is not None else Accepted()
 
+    def resume(self, root: Digest, present: int) -> Accepted:
+        """So many leaves of a content, from the first on, turned out to be here and verified.
+
+        Only before any of it was asked for; later it is of no use.
+        """
+        content = self._by_root.get(root)
+        if content is None or content.asked or content.waiting or content.whole:
+            return Accepted()
+        content.prefix = max(content.prefix, min(present, content.count))
+        whole = content.prefix == content.count
+        if whole:
+            self._open -= 1
+            self._reachable -= bool(content.holders)
+        return Accepted(whole=whole)
+
     def expected(self, root: Digest, index: int) -> Expected | None:
         """What this leaf must be; None if it is not wanted (any more)."""
         content = self._by_root.get(root)
