@@ -141,7 +141,8 @@ def show(found: Json) -> None:
         out.print(sentence, style="bold" if number == 0 else "yellow", markup=False)
     if found["unresolved"]:
         out.print(
-            "Clinics hold different parts, and not all could say which: counts with ≥ are the least.",
+            "Clinics hold different parts, and not all could say which: "
+            "counts with ≥ are the least there is.",
             style="yellow",
         )
     if last := verdict(found):

@@ -16,6 +16,8 @@ Json = dict[str, Any]
 LISTED = 20
 """Refused files that are named on the screen; --json names all."""
 
+ASIDE = "kept aside: its SOP Instance UID is here with other content."
+
 
 @click.command("import")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
@@ -101,6 +103,7 @@ def show(summary: Json, troubled: list[Json]) -> None:
     ]
     out.print(", ".join(parts) + ".", style="yellow" if troubled else "green")
     for file in troubled[:LISTED]:
-        out.print(text(f"  {file['name']}: {file['reason'] or file['taken']}"))
+        reason = file["reason"] or ASIDE
+        out.print(text(f"  {file['name']}: {reason}"), soft_wrap=True)
     if len(troubled) > LISTED:
         out.print(f"  and {len(troubled) - LISTED} more; --json names all.")
