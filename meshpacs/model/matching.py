@@ -150,13 +150,13 @@ def _test(known: Attribute | Element, value: Value, rules: Rules, zone: int | No
     tag, vr = known.tag, known.vr
     if vr == "SQ":
         return _sequence(tag, value, rules, zone)
-    texts = [text for text in (_trim(vr, text) for text in _texts(value)) if text.strip("*")]
-    if not texts:
-        return lambda _: True
+    texts = [text for text in (_trim(vr, text) for text in _texts(value)) if text]
+    enough = all if rules.multiple_value and known.many and vr in MULTIPLE_VRS else any
+    if enough(not text.strip("*") for text in texts):
+        return lambda _: True  # one of several alternatives is universal
     if rules.empty_value and texts == [EMPTY]:
         return lambda record: not any(_trim(vr, text) for text in _texts(record.get(tag, ())))
     singles = [_single(vr, text, zone) for text in texts]
-    enough = all if rules.multiple_value and known.many and vr in MULTIPLE_VRS else any
 
     def test(record: Record) -> bool:
         stored = [

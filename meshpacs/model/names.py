@@ -49,7 +49,6 @@ def fold_text(text: str) -> str:
     return unicodedata.normalize("NFC", bare.translate(_LETTERS))
 
 
-@lru_cache(maxsize=4096)
 def fold_name(text: str) -> str:
     """A PN value folded for comparison: groups by `=`, components by `^`, in their places.
 
@@ -59,6 +58,7 @@ def fold_name(text: str) -> str:
     return "=".join(fold_groups(text))
 
 
+@lru_cache(maxsize=4096)
 def fold_groups(text: str) -> tuple[str, ...]:
     """A PN value's groups, folded: at most three, the empty ones at the end left out."""
     groups = [
