@@ -114,6 +114,7 @@ class Arrival:
         self._head: bytearray | None = bytearray()
         self._preface = Preface("", 0)
         self._offset = 0
+        self._kept = False
         lead = b""
         if announced is not None:
             lead = announced_preface(announced)
@@ -147,16 +148,20 @@ class Arrival:
         if self._head is None:
             self._data(view)
             return
-        self._head += view
-        preface = read_preface(self._head, whole=False)
+        if self._head:
+            self._head += view
+            view = memoryview(self._head)
+        preface = read_preface(view, whole=False)
         if preface is not None:
-            self._begin(preface)
+            self._begin(preface, view)
+        elif not self._head:
+            self._head += view
 
-    def _begin(self, preface: Preface) -> None:
-        head, self._head = self._head or bytearray(), None
+    def _begin(self, preface: Preface, head: memoryview) -> None:
+        self._head = None
         self._preface = preface
         self._lead(preface.made or head[: preface.offset])
-        self._data(memoryview(head)[preface.offset :])
+        self._data(head[preface.offset :])
 
     def _data(self, data: memoryview) -> None:
         if self._digests.size + len(data) > INSTANCE_BYTES:
@@ -175,7 +180,7 @@ class Arrival:
             if self._head is not None:
                 preface = read_preface(self._head, whole=True)
                 assert preface is not None, "nothing more will come, so it is known"
-                self._begin(preface)
+                self._begin(preface, memoryview(self._head))
             leaves, root = self._digests.finish()
             content = Content(self._preface.transfer_syntax, self._digests.size, root)
             header = scan_file(self._stores, self._file, self._offset, content)
@@ -184,16 +189,16 @@ class Arrival:
                 self._prepend(
                     make_preface(header.sop_class, header.sop_uid, content.transfer_syntax)
                 )
-            return file_away(
-                self._stores,
-                self._file,
-                Candidate(
-                    header, content, leaves, self._offset, self._path, self._own,
-                    self._came_from, self._selection,
-                ),
+            candidate = Candidate(
+                header, content, leaves, self._offset, self._path, self._own, self._came_from,
+                self._selection,
             )  # fmt: skip
+            verdict = file_away(self._stores, self._file, candidate)
+            self._kept = True
         except OSError as error:
             raise disk_fault(error, self._stores.blobs.folder) from error
+        else:
+            return verdict
         finally:
             self.discard()
 
@@ -227,6 +232,8 @@ class Arrival:
     def discard(self) -> None:
         """Leave nothing behind; after `commit` this does nothing."""
         self._file.close()
+        if self._kept:
+            return
         with suppress(OSError):  # the next start removes it
             self._path.unlink(missing_ok=True)
 

@@ -28,6 +28,8 @@ IMPLEMENTATION_CLASS = "2.25.149817340917351205120373893024519874031"
 UID_LETTERS = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.")
 DIGITS = frozenset("0123456789.")
 
+Head = bytes | bytearray | memoryview
+
 FIRST_TAGS = frozenset({0x00080000, 0x00080001, 0x00080005, 0x00080008, 0x00080016, 0x00080018})
 """What a bare data set may begin with."""
 
@@ -66,9 +68,7 @@ def check_syntax(uid: str) -> str:
     return uid
 
 
-def read_preface(
-    head: bytes | bytearray, *, whole: bool, directory: bool = False
-) -> Preface | None:
+def read_preface(head: Head, *, whole: bool, directory: bool = False) -> Preface | None:
     """Find where the data set begins; None if more bytes are needed to know.
 
     `whole` says that nothing more will come, `directory` that a DICOMDIR is what is wanted.
@@ -88,9 +88,7 @@ def read_preface(
     return _bare(head)
 
 
-def _read_meta(
-    head: bytes | bytearray, start: int, *, whole: bool, directory: bool
-) -> Preface | None:
+def _read_meta(head: Head, start: int, *, whole: bool, directory: bool) -> Preface | None:
     # The group length (0002,0000) is not believed: real files lack it or have it wrong. The
     # group ends where another begins.
     known: dict[int, str] = {}
@@ -129,7 +127,7 @@ def _read_meta(
     return Preface(check_syntax(syntax), at, known.get(0x0002, ""), known.get(0x0003, ""))
 
 
-def _guess(first: bytes | bytearray) -> str:
+def _guess(first: Head) -> str:
     """The transfer syntax by a data set's first element; implicit little-endian in doubt."""
     vr = bytes(first[4:6])
     if vr not in LONG_VRS and vr not in SHORT_VRS:
@@ -137,12 +135,12 @@ def _guess(first: bytes | bytearray) -> str:
     return EXPLICIT_BIG if first[:1] == b"\0" else EXPLICIT_LITTLE
 
 
-def _without_preamble(found: Preface, head: bytes | bytearray) -> Preface:
+def _without_preamble(found: Preface, head: Head) -> Preface:
     made = b"\0" * 128 + b"DICM" + bytes(head[: found.offset])
     return Preface(found.transfer_syntax, found.offset, found.media_class, found.media_uid, made)
 
 
-def _bare(head: bytes | bytearray) -> Preface:
+def _bare(head: Head) -> Preface:
     little = int.from_bytes(head[:2], "little") << 16 | int.from_bytes(head[2:4], "little")
     big = int.from_bytes(head[:4], "big")
     if len(head) < 140 or (little not in FIRST_TAGS and big not in FIRST_TAGS):

@@ -50,6 +50,11 @@ class FileWindow:
             start = 0
         return self._chunk[start : start + count]
 
+    def held(self) -> tuple[bytes, int]:
+        """What was read already, and where in it the scan is; nothing is read for it."""
+        start = self.at - self._base
+        return (self._chunk, start) if start < len(self._chunk) else (b"", 0)
+
     def take(self, count: int) -> bytes:
         """Exactly `count` bytes.
 
