@@ -102,16 +102,13 @@ class Driver:
         switch: Switch,
         vault: Searching,
         ledger: Ledger,
-        *,
-        on_roster: Callable[[], None],
     ) -> None:
-        """`on_roster` is told, in the driver's task, whenever the roster has learnt something."""
+        """Nothing happens before `run`."""
         self._engine = engine
         self._clock = clock
         self._switch = switch
         self._vault = vault
         self._ledger = ledger
-        self._on_roster = on_roster
         self._send, self._events = trio.open_memory_channel[Turn | _Call](EVENTS)
         self._questions: dict[QueryId, Question] = {}
         self.queries_closed = 0
@@ -186,7 +183,6 @@ class Driver:
                 self._ledger.keep_boot(node, boot)
             case KeepRoster(entries, admissions, records):
                 self._ledger.keep_roster(entries, admissions, records)
-                self._on_roster()
             case Blame(peer, what):
                 self._switch.blame(peer, what)
             case _:

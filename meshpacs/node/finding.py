@@ -24,7 +24,7 @@ class Holdings(Protocol):
     """Finds out what each holder has of studies that differ between holders (PROTOCOL 5.6)."""
 
     async def __call__(
-        self, wanted: Sequence[tuple[str, Sequence[NodeId]]]
+        self, wanted: Sequence[tuple[str, Sequence[NodeId]]], /
     ) -> Mapping[tuple[NodeId, str], tuple[Entry, ...]]:
         """Entries by holder and study; whoever could not be asked is left out."""
         ...
@@ -101,16 +101,24 @@ class Question:
         if self.progress != told:
             yield self.progress
 
-    async def result(self) -> Found:
-        """Wait for the end, fetch the lists that merging needs, merge."""
+    async def answers(self) -> tuple[Mapping[NodeId, tuple[Row, ...]], Report]:
+        """Wait for the end: each holder's rows, and how complete they are.
+
+        Raises:
+            Unavailable: the node is stopping.
+        """
         while self._report is None:
             if self._lost:
                 raise Unavailable(
                     "The node is stopping; the query has no answer.", "Ask again once it is up."
                 )
             await self._news.wait()
-        report = self._report
-        return await merged(self.query, self._rows, report, self._holdings, self._names())
+        return self._rows, self._report
+
+    async def result(self) -> Found:
+        """Wait for the end, fetch the lists that merging needs, merge."""
+        rows, report = await self.answers()
+        return await merged(self.query, rows, report, self._holdings, self._names())
 
 
 async def merged(

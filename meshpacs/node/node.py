@@ -1,0 +1,253 @@
+"""A running node: everything is opened, started and stopped here, in one nursery."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+from meshpacs import __version__
+from meshpacs.engine.effects import Effect
+from meshpacs.engine.engine import Engine
+from meshpacs.engine.gossip import RosterGossip
+from meshpacs.engine.settings import Settings
+from meshpacs.links.dialer import Dialer
+from meshpacs.links.door import Door
+from meshpacs.links.gatekeeper import Gatekeeper
+from meshpacs.links.link import Link
+from meshpacs.links.precedence import Precedence
+from meshpacs.model.errors import MeshError
+from meshpacs.model.ids import Micros, NodeId
+from meshpacs.node.clock import Clock
+from meshpacs.node.config import ConfigFile
+from meshpacs.node.driver import Driver
+from meshpacs.node.fetcher import Fetcher
+from meshpacs.node.fetching import Means
+from meshpacs.node.founding import Belongings, read_belongings
+from meshpacs.node.home import Home
+from meshpacs.node.ledger import Ledger, RosterLog
+from meshpacs.node.living import LivingMesh, Locating
+from meshpacs.node.manifests import Contributions
+from meshpacs.node.membership import Membership
+from meshpacs.node.meters import Meters
+from meshpacs.node.rooms import Rooms
+from meshpacs.node.serving import Serving
+from meshpacs.node.switchboard import Switchboard
+from meshpacs.node.vault import Vault
+from meshpacs.wire.messages import Purpose
+from meshpacs.wire.notary import RosterNotary
+from meshpacs.wire.roster import News
+
+log = structlog.get_logger()
+
+SETTLE_S = 1.5
+"""Seconds that a stop waits for the roster and the boots to be written. The whole stop may take 5,
+of which closing the archive may take 2."""
+
+VAULT_S = 3.0
+"""Seconds that closing the archive may take, `vault.CLOSE_S` and a checkpoint of its index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node that is up."""
+
+    mesh: LivingMesh
+    rooms: Rooms
+    stopping: trio.Event
+    """Set when somebody wants it to stop; whoever has opened it leaves its context then."""
+
+    @property
+    def node_id(self) -> NodeId:
+        """Its name."""
+        return self.rooms.node
+
+    @property
+    def config(self) -> ConfigFile:
+        """Its configuration."""
+        return self.rooms.config
+
+    @property
+    def listening(self) -> tuple[str, ...]:
+        """Where members reach it, ports as they are."""
+        return self.rooms.listening
+
+
+@asynccontextmanager
+async def open_node(
+    home: Home, config: ConfigFile, *, settings: Settings | None = None
+) -> AsyncIterator[Node]:
+    """Run the node that lives in this home; leaving the context stops it cleanly.
+
+    Raises:
+        LocalFault: there is no node in this home, it is in use, or an address cannot be had.
+        Damaged: one of its files cannot be read.
+        Unavailable: the disk is full, read-only or failing.
+    """
+    with home.lock():
+        belongings = read_belongings(home)
+        vault = await Vault.open(home.archive, config.config.default_charset)
+        try:
+            async with _running(home, config, belongings, vault, settings) as node:
+                yield node
+        finally:
+            with trio.move_on_after(VAULT_S, shield=True):
+                await vault.close()
+
+
+@asynccontextmanager
+async def _running(
+    home: Home,
+    config: ConfigFile,
+    belongings: Belongings,
+    vault: Vault,
+    settings: Settings | None,
+) -> AsyncIterator[Node]:
+    making = _Making(home, config, belongings, vault, await vault.boots(), settings)
+    # Listening comes before anything runs, so that an address in use is told plainly.
+    rooms = making.rooms(await making.door.listen(config.config.mesh_listen))
+    membership, fetcher = making.membership, making.fetcher
+    stopping = trio.Event()
+    async with trio.open_nursery() as nursery:
+        making.nursery = nursery
+        nursery.start_soon(rooms.ledger.run)
+        nursery.start_soon(rooms.driver.run)
+        await nursery.start(rooms.switchboard.run, rooms.driver)
+        await nursery.start(fetcher.run)
+        await nursery.start(making.door.run)
+        await rooms.driver.tell(lambda engine, now: engine.start(now))
+        await membership.publish()
+        log.info(
+            "node_up",
+            node=rooms.node.hex()[:8],
+            members=len(rooms.roster.members()),
+            listening=list(rooms.listening),
+            boot=rooms.boot,
+        )
+        try:
+            yield Node(LivingMesh(rooms, membership, fetcher, stopping), rooms, stopping)
+        finally:
+            with trio.move_on_after(SETTLE_S, shield=True):
+                await _settle(rooms.ledger)
+            nursery.cancel_scope.cancel()
+
+
+async def _settle(ledger: Ledger) -> None:
+    try:
+        await ledger.settled()
+    except MeshError as error:
+        log.warning("ledger_unsettled", what=error.what)
+
+
+class _Making:
+    """Puts the parts together; some of them need others that come later."""
+
+    def __init__(
+        self,
+        home: Home,
+        config: ConfigFile,
+        belongings: Belongings,
+        vault: Vault,
+        boots: dict[NodeId, int],
+        settings: Settings | None,
+    ) -> None:
+        identity, roster = belongings.identity, belongings.roster
+        self.nursery: trio.Nursery
+        self._home, self._config, self._belongings = home, config, belongings
+        self._vault = vault
+        self._boot = home.next_boot()
+        self._clock = Clock()
+        self._meters = Meters(self._clock.wall)
+        self._ledger = Ledger(RosterLog(home.roster_log), vault.keep_boots)
+        self._notary = RosterNotary(identity, roster)
+        self._gate = Gatekeeper(
+            identity,
+            roster,
+            belongings.secret,
+            boot=self._boot,
+            version=__version__,
+            wall_s=lambda: self._clock.wall() // 1_000_000,
+            boots=boots,
+            learnt=self._learnt_at_the_door,
+        )
+        self._serving: Serving
+        self._switchboard = Switchboard(
+            members=roster.members,
+            dial=Dialer(self._gate),
+            precedence=Precedence(identity.node),
+            meters=self._meters,
+            on_bulk=self._on_bulk,
+        )
+        engine = Engine(
+            node=identity.node,
+            mesh=roster.mesh,
+            boot=self._boot,
+            seed=int.from_bytes(os.urandom(7), "big"),
+            notary=self._notary,
+            members=roster.members(),
+            roster_head=roster.head(),
+            boots=boots,
+            settings=settings,
+            gossip=RosterGossip(roster),
+        )
+        self._driver = Driver(engine, self._clock, self._switchboard, vault, self._ledger)
+        self.door = Door(self._gate, self._on_link)
+        self.membership: Membership
+        self.fetcher: Fetcher
+
+    def rooms(self, listening: tuple[str, ...]) -> Rooms:
+        """The whole, once it is known where it listens."""
+        rooms = Rooms(
+            home=self._home,
+            config=self._config,
+            belongings=self._belongings,
+            boot=self._boot,
+            version=__version__,
+            clock=self._clock,
+            meters=self._meters,
+            ledger=self._ledger,
+            vault=self._vault,
+            gate=self._gate,
+            notary=self._notary,
+            switchboard=self._switchboard,
+            driver=self._driver,
+            listening=listening,
+            started_us=self._clock.wall(),
+        )
+        roster, archive = rooms.roster, self._vault.archive
+        contributions = Contributions(rooms.node, archive, self._notary, roster.head)
+        self._serving = Serving(archive, contributions, roster.members, self._switchboard.blame)
+        means = Means(
+            cellar=archive,
+            contributions=contributions,
+            locate=Locating(rooms),
+            bulk=self._switchboard.bulk,
+            blame=self._switchboard.blame,
+            names=rooms.names,
+        )
+        self.fetcher = Fetcher(rooms.node, archive, means)
+        self.membership = Membership(rooms)
+        return rooms
+
+    # ------------------------------------------------------------ what comes in at the door
+
+    async def _on_link(self, link: Link) -> None:
+        if link.purpose is not Purpose.JOIN:
+            await self._switchboard.serve(link)
+            return
+        try:
+            await self.membership.admit(link)
+        finally:
+            with trio.move_on_after(1, shield=True):
+                await link.aclose()
+
+    async def _on_bulk(self, link: Link) -> None:
+        await self._serving.serve(link)
+
+    def _learnt_at_the_door(self, news: News) -> None:
+        def turn(engine: Engine, now: Micros) -> list[Effect]:
+            return engine.learnt(news, now)
+
+        self.nursery.start_soon(self._driver.tell, turn)
