@@ -80,7 +80,7 @@ def join(
     from meshpacs.node.joining import join as join_mesh
 
     config = _config(name, config_flags(mesh_listen, advertise, http_listen))
-    made = trio.run(join_mesh, home, config, invite)
+    made = trio.run(join_mesh, home, invite, config)
     if as_json:
         print_json(
             {
@@ -89,11 +89,15 @@ def join(
                 "name": made.name,
                 "mesh": made.mesh.hex(),
                 "mesh_name": made.mesh_name,
-                "role": made.role.value,
+                "members": made.members,
+                "through": {"node": made.through.hex(), "name": made.through_name},
             }
         )
         return
-    click.echo(f"{safe(made.name)} is a {made.role.value} of the mesh {safe(made.mesh_name)}.")
+    click.echo(
+        f"{safe(made.name)} is one of {made.members} in the mesh {safe(made.mesh_name)}, "
+        f"let in by {safe(made.through_name)}."
+    )
     click.echo(f"  node  {made.node.hex()[:8]} in {home.folder}")
     click.echo("Next: `meshpacs up`.")
 

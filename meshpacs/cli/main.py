@@ -92,6 +92,14 @@ def run(words: Sequence[str] | None = None) -> int:
     except MeshError as fault:
         tell(fault, as_json=as_json)
         return BROKEN
+    except BaseExceptionGroup as group:
+        from meshpacs.gateways.faults import only_fault
+
+        inner = only_fault(group)
+        if inner is None:
+            raise
+        tell(inner, as_json=as_json)
+        return BROKEN
     return outcome if isinstance(outcome, int) else 0
 
 

@@ -28,7 +28,6 @@ def up(
     import trio
 
     from meshpacs.cli.serve import serve
-    from meshpacs.gateways.faults import only_fault
     from meshpacs.node.config import ConfigFile
     from meshpacs.node.logs import set_up_logs, tell_warnings_by_place
 
@@ -41,11 +40,5 @@ def up(
     config = ConfigFile(home.config, flags)
     set_up_logs(config.config.log_level, config.config.log_format)
     tell_warnings_by_place()
-    try:
-        trio.run(serve, home, config)
-    except BaseExceptionGroup as group:
-        fault = only_fault(group)
-        if fault is None:
-            raise
-        raise fault from None
+    trio.run(serve, home, config)
     return 0

@@ -94,6 +94,20 @@ def test_a_fault_without_a_mend_is_one_sentence(
     assert capsys.readouterr().err == "meshpacs: That is wrong.\n"
 
 
+def test_a_fault_out_of_nurseries_is_told_like_any_other_and_a_mistake_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(**_: object) -> None:
+        raise BaseExceptionGroup("", [ExceptionGroup("", [errors.pop()])])
+
+    monkeypatch.setattr(program.meshpacs, "main", broken)
+    errors: list[Exception] = [ZeroDivisionError("x"), LocalFault("That is wrong.")]
+    assert run(["up"]) == BROKEN
+    assert capsys.readouterr().err == "meshpacs: That is wrong.\n"
+    with pytest.raises(BaseExceptionGroup):
+        run(["up"])
+
+
 def test_the_home_is_chosen_by_option_then_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
