@@ -85,9 +85,17 @@ def _grouped(level: Level, rows: Mapping[NodeId, tuple[Row, ...]]) -> list[Found
     for node in sorted(rows):
         for index, row in enumerate(rows[node]):
             key = _key(level, node, index, row.record)
+            heard = groups.get(key, {}).get(node)
+            if heard is not None and _person(heard.record) != _person(row.record):
+                # Two people under one number, or in one study: never one (PROTOCOL 5.6).
+                key = (*key, *_person(row.record))
             # A holder that names one thing twice is heard once.
             groups.setdefault(key, {}).setdefault(node, row)
     return [sorted(group.items(), key=_preference) for group in groups.values()]
+
+
+def _person(record: Record) -> tuple[str, str]:
+    return _text(record, PATIENT_ID), fold_name(_text(record, PATIENT_NAME))
 
 
 def _key(level: Level, node: NodeId, index: int, record: Record) -> tuple[str, ...]:

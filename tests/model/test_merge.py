@@ -177,6 +177,17 @@ def test_a_holder_that_names_a_study_twice_is_heard_once() -> None:
     assert values(match, "NumberOfStudyRelatedInstances") == [("2",)]
 
 
+def test_two_people_whom_one_holder_names_under_one_number_stay_two() -> None:
+    rows: Rows = {
+        ANNA: tuple(
+            Row(record(PatientID="12345678", PatientName=name), ())
+            for name in ("Adler^A", "Brandt^B", "brandt^b")
+        )
+    }
+    found = merge(Level.PATIENT, rows, {})
+    assert [values(match, "PatientName") for match in found] == [[("Adler^A",)], [("Brandt^B",)]]
+
+
 def test_rows_without_a_uid_merge_with_nothing() -> None:
     rows: Rows = {ANNA: (study(uid=""), study(uid="")), BERT: (study(uid=""),)}
     assert len(merge(Level.STUDY, rows, {})) == 3
