@@ -39,13 +39,15 @@ class Channel:
         self._seal = send
         self._open = receive
         self._frames = FrameReader(limit_bytes)
-        self._raw = bytearray(received)
+        self._tail = b""
+        """The beginning of a record whose end has not come yet."""
         self._ready: deque[bytes | bytearray] = deque()
         self._torn = False
         """Whether a record may have been sent in part, after which nothing else can be."""
         self.bytes_in = 0
         """Bytes of the socket, records' lengths and tags included."""
         self.bytes_out = 0
+        self._received = received
 
     def limit(self, limit_bytes: int) -> None:
         """Allow frames of this size from here on."""
@@ -94,9 +96,11 @@ class Channel:
             Unavailable: the link has ended, or was lost.
             PeerFault: a record was changed on the way, or a frame is too large.
         """
+        if self._received:
+            received, self._received = self._received, b""
+            self._take_records(received)
         while not self._ready:
-            if not self._take_records():
-                await self._fill()
+            await self._fill()
         return self._ready.popleft()
 
     async def _fill(self) -> None:
@@ -105,25 +109,44 @@ class Channel:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise _lost() from error
         if not data:
-            raise _ended() if not self._raw and not self._frames.buffered_bytes else _lost()
+            raise _lost() if self._tail or self._frames.buffered_bytes else _ended()
         self.bytes_in += len(data)
-        self._raw += data
+        self._take_records(bytes(data))
 
-    def _take_records(self) -> bool:
-        """Open every whole record; whether there was one."""
-        raw, at, end = self._raw, 0, len(self._raw)
-        with memoryview(raw) as view:
-            while end - at >= 2:
-                length = view[at] << 8 | view[at + 1]
-                if length <= TAG_BYTES:
-                    raise PeerFault("A record is empty.")
-                if end - at - 2 < length:
-                    break
-                plain = self._open.decrypt(bytes(view[at + 2 : at + 2 + length]))
-                self._ready.extend(self._frames.feed(plain))
-                at += 2 + length
-        del raw[:at]
-        return at > 0
+    def _take_records(self, data: bytes) -> None:
+        """Open every record that these bytes complete."""
+        # Only a record that straddles two reads is put together; all others are cut from `data`.
+        if self._tail:
+            wanted = self._wanted()
+            if len(self._tail) + len(data) < wanted:
+                self._tail += data
+                return
+            taken = wanted - len(self._tail)
+            if wanted == 2:  # the length itself was torn
+                data = self._tail + data
+            else:
+                self._take_record(self._tail[2:] + data[:taken])
+                data = data[taken:]
+            self._tail = b""
+        at, end = 0, len(data)
+        while end - at >= 2:
+            length = data[at] << 8 | data[at + 1]
+            if end - at - 2 < length:
+                break
+            self._take_record(data[at + 2 : at + 2 + length])
+            at += 2 + length
+        self._tail = data[at:]
+
+    def _wanted(self) -> int:
+        """Bytes of the record that has begun, its length included."""
+        if len(self._tail) < 2:
+            return 2
+        return 2 + (self._tail[0] << 8 | self._tail[1])
+
+    def _take_record(self, sealed: bytes) -> None:
+        if len(sealed) <= TAG_BYTES:
+            raise PeerFault("A record is empty.")
+        self._ready.extend(self._frames.feed(self._open.decrypt(sealed)))
 
     async def aclose(self) -> None:
         """Close the stream; at once for a socket."""
