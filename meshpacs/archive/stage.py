@@ -16,6 +16,7 @@ from typing import BinaryIO, Self
 
 from meshpacs.archive.arrival import (
     Announced,
+    Buffer,
     Stores,
     announced_preface,
     file_away,
@@ -167,7 +168,7 @@ class Receiving:
     def _size(self, index: int) -> int:
         return min(LEAF_BYTES, self.entry.size_bytes - index * LEAF_BYTES)
 
-    def _right(self, chunk: bytes | memoryview) -> bool:
+    def _right(self, chunk: Buffer) -> bool:
         if len(chunk) != self._size(self.have):
             return False
         digest = leaf(chunk)
@@ -176,7 +177,7 @@ class Receiving:
         start = self.have * DIGEST_BYTES
         return digest == self._leaves[start : start + DIGEST_BYTES]
 
-    def write_leaf(self, chunk: bytes | memoryview) -> None:
+    def write_leaf(self, chunk: Buffer) -> None:
         """The next leaf, number `have`.
 
         Raises:
