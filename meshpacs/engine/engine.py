@@ -72,6 +72,10 @@ class Gossip(Protocol):
         """A link came up."""
         ...
 
+    def settled(self, peer: NodeId) -> bool:
+        """Whether both sides of a link have caught up with each other since it came up."""
+        ...
+
     def receive(
         self, peer: NodeId, message: Heads | Digests | RosterNews, neighbours: list[NodeId]
     ) -> tuple[list[Effect], bool]:
@@ -157,7 +161,7 @@ class Engine:
         self._roll.members = members
         self._roll.head = roster_head
         for peer in self.peers.all():
-            peer.carries = self._roll.carries(peer.node)
+            peer.carries = self._carries(peer.node)
         effects: list[Effect] = []
         for node in gone:
             self._overlay.gone(node)
@@ -179,8 +183,16 @@ class Engine:
             return crowded
         self.attendance.heard(peer, now)
         effects = self._gossip.linked(peer) if self._gossip else []
-        carries = self._roll.carries(peer)
+        carries = self._carries(peer)
         return effects + self.peers.add(peer, now, outbound=outbound, carries=carries)
+
+    def _carries(self, peer: NodeId) -> bool:
+        """Whether Asks go over this link: roles allow it, and both sides know one roster.
+
+        Whoever is behind catches up first (PROTOCOL 1.2); until then it is asked directly.
+        """
+        settled = self._gossip is None or self._gossip.settled(peer)
+        return settled and self._roll.carries(peer)
 
     def unlinked(self, peer: NodeId, now: Micros) -> list[Effect]:
         """The control link is gone."""
@@ -345,6 +357,9 @@ class Engine:
             return []
         neighbours = [known.node for known in self.peers.all()]
         effects, changed = self._gossip.receive(peer, message, neighbours)
+        known = self.peers.get(peer)
+        if known is not None:
+            known.carries = self._carries(peer)
         if changed:
             effects += self.members_changed(self._gossip.members(), self._gossip.head(), now)
         return effects

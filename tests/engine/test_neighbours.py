@@ -1,5 +1,6 @@
 """Whom to be linked with, how each is heard, and what a change of the roster does."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from meshpacs.engine.engine import Engine
 from meshpacs.engine.settings import Settings
 from meshpacs.model.ids import MILLISECOND, SECOND, Digest, Micros, NodeId
 from meshpacs.model.member import Member, Role
+from meshpacs.model.query import Everyone
 from meshpacs.wire.messages import (
     Ask,
     ChainHead,
@@ -20,10 +22,12 @@ from meshpacs.wire.messages import (
     RosterNews,
     Unsupported,
 )
+from meshpacs.wire.roster import News
 from tests.engine.clinic import (
     ANNA,
     BERT,
     CARL,
+    CT,
     DORA,
     EVERYBODY,
     HEAD,
@@ -159,15 +163,22 @@ class Gossiping:
     def __init__(self, members: dict[NodeId, Member]) -> None:
         self.after = members
         self.told: list[tuple[NodeId, Message, list[NodeId]]] = []
+        self.level: list[NodeId] = []
 
     def linked(self, peer: NodeId) -> list[Effect]:
         return [Send(peer, HEADS)]
+
+    def settled(self, peer: NodeId) -> bool:
+        return peer in self.level
 
     def receive(
         self, peer: NodeId, message: Heads | Digests | RosterNews, neighbours: list[NodeId]
     ) -> tuple[list[Effect], bool]:
         self.told.append((peer, message, neighbours))
         return [Send(peer, HEADS)], isinstance(message, RosterNews)
+
+    def learn(self, news: News, neighbours: Sequence[NodeId]) -> tuple[list[Effect], bool]:
+        return [Send(peer, HEADS) for peer in neighbours], bool(news)
 
     def members(self) -> dict[NodeId, Member]:
         return self.after
@@ -199,6 +210,19 @@ def test_heads_are_the_first_thing_on_every_link() -> None:
     assert (first, type(second)) == (HEADS, Ping)
 
 
+def test_whoever_is_behind_catches_up_before_it_is_asked() -> None:
+    engine, gossip = gossiping(dict(EVERYBODY))
+    for peer in (ANNA, BERT):
+        engine.linked(peer, NOW, outbound=True)
+    _, effects = engine.ask(CT, Everyone(), NOW)
+    assert [m for m in sent(effects) if isinstance(m, Ask)] == []
+    gossip.level.append(BERT)
+    engine.receive(BERT, HEADS, NOW)
+    engine.receive(CARL, HEADS, NOW)
+    _, effects = engine.ask(CT, Everyone(), NOW)
+    assert only(Ask, sent(effects)) in sent(effects, BERT)
+
+
 def test_news_of_the_roster_change_the_members() -> None:
     engine, gossip = gossiping({n: m for n, m in EVERYBODY.items() if n != BERT})
     engine.linked(ANNA, NOW, outbound=True)
@@ -208,6 +232,16 @@ def test_news_of_the_roster_change_the_members() -> None:
     effects = engine.receive(ANNA, RosterNews((), (), ()), NOW)
     assert gossip.told[0] == (ANNA, heads, [ANNA, BERT])
     assert only(Hangup, effects).peer == BERT
+
+
+def test_what_was_added_to_the_roster_here_is_told_onward() -> None:
+    engine, _ = gossiping({n: m for n, m in EVERYBODY.items() if n != BERT})
+    engine.linked(ANNA, NOW, outbound=True)
+    engine.linked(BERT, NOW, outbound=True)
+    nothing = engine.learnt(News(), NOW)
+    assert nothing == [Send(ANNA, HEADS), Send(BERT, HEADS)]
+    assert only(Hangup, engine.learnt(News(entries=(b"e",)), NOW)).peer == BERT
+    assert Clinic((ANNA,)).engine.learnt(News(entries=(b"e",)), NOW) == []
 
 
 def test_without_gossip_news_of_the_roster_are_ignored() -> None:
