@@ -52,7 +52,7 @@ ROLE_CODES = (Role.MEMBER, Role.CUSTODIAN, Role.RELAY, Role.RESEARCHER, Role.OBS
 
 IPV4, IPV6, NAME = 4, 6, 1
 
-EDGES = "<>()[]{}\"'`*_.,;:!?|"
+EDGES = "<>()[]{}\"'`*_.,;!?|"
 """What people and mail programs put around a text."""
 INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 """Soft hyphen, zero-width characters, byte order mark."""
@@ -226,8 +226,11 @@ def _pack_address(address: str) -> bytes:
     try:
         parsed = ipaddress.ip_address(host)
     except ValueError:
-        name = host.encode("idna") if not host.isascii() else host.encode()
-        return bytes((NAME, len(name))) + name + port.to_bytes(2, "big")
+        try:
+            name = host.encode() if host.isascii() else host.encode("idna")
+            return bytes((NAME, len(name))) + name + port.to_bytes(2, "big")
+        except ValueError as error:  # longer than 255, or a label that is no domain name's
+            raise LocalFault(f"The address {address!r} cannot stand in an invite.") from error
     return bytes((parsed.version,)) + parsed.packed + port.to_bytes(2, "big")
 
 
