@@ -304,7 +304,7 @@ def lose(tx: Transaction, content: int, why: str) -> int:
     """
     con = tx.con
     found = con.execute(
-        "SELECT instance, series, study, study_uid, sop_uid, own"
+        "SELECT instance, instances.series, study, study_uid, sop_uid, own"
         " FROM instances JOIN series USING (series) JOIN studies USING (study)"
         " WHERE content = ?",
         (content,),
