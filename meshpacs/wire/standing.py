@@ -81,8 +81,7 @@ def _all_count(_founder: bytes, _number: int) -> bool:
 
 def founders_by(kept: Kept, counts: Counts = _all_count) -> dict[bytes, None]:
     """The genesis' founders and those whom enough founders have added, by entries that count."""
-    if kept.genesis is None:
-        return {}
+    assert kept.genesis is not None
     founders = dict.fromkeys(kept.genesis.founders)
     added = [terms for terms in kept.votes if isinstance(terms, Founder)]
     while True:
