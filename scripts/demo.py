@@ -241,7 +241,8 @@ def ask(clinic: Clinic, title: str) -> tuple[Json, float]:
         members.add_column(
             column, justify="right" if column in ("Rows", "Hops", "After") else "left"
         )
-    for line in found["report"]["members"]:
+    lines = found["report"]["members"]
+    for line in sorted(lines, key=lambda m: (m["status"] != "answered", m["hops"], m["name"])):
         fine = line["status"] == "answered"
         colour = "green" if fine else "red"
         members.add_row(

@@ -4,12 +4,15 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:
+    # Imported where used: --json needs none of it, and rich takes longer than the answer.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 PIPED_COLUMNS = 160
 """Columns where there is no terminal to ask."""
@@ -17,8 +20,10 @@ PIPED_COLUMNS = 160
 COLOURS = {"fine": "green", "degraded": "yellow", "broken": "red"}
 
 
-def console(*, to_stderr: bool = False) -> Console:
+def console(*, to_stderr: bool = False) -> "Console":
     """A console on standard output; wide where there is no terminal."""
+    from rich.console import Console
+
     stream = sys.stderr if to_stderr else sys.stdout
     width = None if stream.isatty() else PIPED_COLUMNS
     return Console(file=stream, width=width, highlight=False, emoji=False)
@@ -29,13 +34,17 @@ def safe(value: object) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(value))
 
 
-def text(value: object, style: str = "") -> Text:
+def text(value: object, style: str = "") -> "Text":
     """Safe text for a table; never read as rich's markup."""
+    from rich.text import Text
+
     return Text(safe(value), style=style)
 
 
-def table(*columns: str, right: Sequence[str] = (), title: str = "") -> Table:
+def table(*columns: str, right: Sequence[str] = (), title: str = "") -> "Table":
     """A table in the one form that all commands share."""
+    from rich.table import Table
+
     made = Table(title=title or None, title_justify="left", header_style="bold", expand=False)
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")

@@ -159,7 +159,7 @@ class Standing:
             advertised=advertised,
             reach=(
                 *(reach("mesh", address) for address in rooms.listening),
-                reach("http", rooms.config.config.http_listen),
+                *(reach("http", address) for address in self._http()),
             ),
             uptime_us=rooms.clock.now(),
             boot=rooms.boot,
@@ -168,6 +168,11 @@ class Standing:
             roster=self._roster(),
             config=config,
         )
+
+    def _http(self) -> tuple[str, ...]:
+        """Where the commands' door is, as whoever opened it has announced; it is no room here."""
+        running = self._rooms.home.running() or {}
+        return (str(running["http"]),) if "http" in running else ()
 
     def _roster(self) -> RosterView:
         roster = self._rooms.roster
