@@ -292,7 +292,8 @@ class Plan:
         content = self._by_root.get(root)
         if content is None or content.asked or content.waiting or content.whole:
             return Accepted()
-        content.prefix = max(content.prefix, min(present, content.count))
+        before, content.prefix = content.prefix, max(content.prefix, min(present, content.count))
+        self._bytes_done += sum(map(content.leaf_bytes, range(before, content.prefix)))
         whole = content.prefix == content.count
         if whole:
             self._open -= 1

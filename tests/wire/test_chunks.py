@@ -153,6 +153,23 @@ def test_a_resumed_fetch_asks_only_for_what_is_lacking() -> None:
     assert plan.done
 
 
+def test_what_turns_out_to_be_here_is_not_asked_for() -> None:
+    big, one = large("x", 3), *small("a")
+    plan = planned([big, one], ANNA)
+    assert plan.resume(Digest(b"?" * 32), 1) == Accepted()
+    assert plan.resume(big.root, 2) == Accepted()
+    assert plan.resume(big.root, 1) == Accepted()
+    assert plan.bytes_done == 2 * LEAF_BYTES
+    assert plan.resume(one.root, 5) == Accepted(whole=True)
+    assert plan.resume(one.root, 5) == Accepted()
+    plan.leaves(None, big.root, big.leaves)
+    assert plan.next_wants(ANNA).ranges == ((big.root, 2, 1),)
+    assert plan.resume(big.root, 3) == Accepted()
+    assert accepted(give(plan, ANNA, big, 2)).whole
+    assert plan.done
+    assert plan.bytes_done == plan.bytes_total
+
+
 def test_nothing_wanted_is_done_at_once() -> None:
     assert Plan([]).done
     assert not Plan([]).stuck
