@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from meshpacs.engine.engine import Engine
 from meshpacs.model.answer import Report, Row
-from meshpacs.model.ids import MILLISECOND, Micros, NodeId, QueryId
+from meshpacs.model.ids import MILLISECOND, MeshId, Micros, NodeId, QueryId
 from meshpacs.model.query import Query, Scope
 from meshpacs_sim.acts import Entry, Found
 from meshpacs_sim.cellar import Cellar
@@ -14,6 +14,11 @@ from meshpacs_sim.cellar import Cellar
 def name_of(seed: int, index: int) -> NodeId:
     """The node id of an imaginary host: a digest, as real ones are, so that orders differ."""
     return NodeId(hashlib.sha256(b"meshpacs/sim/node/%d/%d" % (seed, index)).digest())
+
+
+def mesh_of(seed: int) -> MeshId:
+    """The mesh that an imaginary world's hosts belong to."""
+    return MeshId(hashlib.sha256(b"meshpacs/sim/mesh/%d" % seed).digest())
 
 
 @dataclass(slots=True)

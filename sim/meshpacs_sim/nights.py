@@ -30,6 +30,11 @@ SETTLE_US: Micros = 130 * SECOND
 
 PATTERNS = ("*", "*a*", "Bodel^*", "Nobody^*")
 
+FAULTS = (
+    "crash", "dark", "freeze", "partition", "snap", "half_open", "clog", "slow", "slow_disk",
+    "broken_disk", "stuck_disk", "clock",
+)  # fmt: skip
+
 
 @dataclass(slots=True)
 class Night:
@@ -116,20 +121,20 @@ class _Trouble:
         """What is broken, and how it is mended."""
         self._count = 0
         self._over = False
-        self._makers: tuple[tuple[str, Callable[[], Callable[[], None] | None]], ...] = (
-            ("crash", lambda: self._crash(dark=False)),
-            ("dark", lambda: self._crash(dark=True)),
-            ("freeze", self._freeze),
-            ("partition", self._partition),
-            ("snap", self._snap),
-            ("half_open", self._half_open),
-            ("clog", self._clog),
-            ("slow", self._slow),
-            ("slow_disk", self._slow_disk),
-            ("broken_disk", lambda: self._disk(faults.break_disk)),
-            ("stuck_disk", lambda: self._disk(faults.stick_disk)),
-            ("clock", self._clock),
-        )
+        self._makers: dict[str, Callable[[], Callable[[], None] | None]] = {
+            "crash": lambda: self._crash(dark=False),
+            "dark": lambda: self._crash(dark=True),
+            "freeze": self._freeze,
+            "partition": self._partition,
+            "snap": self._snap,
+            "half_open": self._half_open,
+            "clog": self._clog,
+            "slow": self._slow,
+            "slow_disk": self._slow_disk,
+            "broken_disk": lambda: self._disk(faults.break_disk),
+            "stuck_disk": lambda: self._disk(faults.stick_disk),
+            "clock": self._clock,
+        }
 
     # ------------------------------------------------------------ the night's rhythm
 
@@ -161,8 +166,8 @@ class _Trouble:
         """A fault, its mending later, and the next one in a while."""
         if self._over:
             return
-        name, make = self._makers[self._draws.below("fault", len(self._makers))]
-        mend = make()
+        name = FAULTS[self._draws.below("fault", len(FAULTS))]
+        mend = self._makers[name]()
         if mend is not None:
             self._shown.faults[name] += 1
             self._count += 1

@@ -27,7 +27,7 @@ from meshpacs.engine.engine import Engine
 from meshpacs.engine.notary import Notary
 from meshpacs.engine.settings import Settings
 from meshpacs.model.errors import PeerFault
-from meshpacs.model.ids import SECOND, Digest, MeshId, Micros, NodeId, QueryId
+from meshpacs.model.ids import SECOND, Digest, Micros, NodeId, QueryId
 from meshpacs.model.limits import OUTBOX_CONTROL_SLOTS, OUTBOX_SLOTS
 from meshpacs.model.member import Member, Role
 from meshpacs.model.query import Everyone, Query, Scope
@@ -49,7 +49,7 @@ from meshpacs_sim.acts import (
 )
 from meshpacs_sim.cellar import Canned, Cellar, every_study
 from meshpacs_sim.graphs import Graph
-from meshpacs_sim.hosts import Asking, Host, name_of
+from meshpacs_sim.hosts import Asking, Host, mesh_of, name_of
 from meshpacs_sim.network import Latency, Network
 from meshpacs_sim.notary import FakeNotary
 from meshpacs_sim.observers import DIRECT, HOOKS, UNLINKED, Observer
@@ -102,7 +102,7 @@ class World:
         self.events = 0
         """Events that an engine was called for."""
         self.settings = settings or Settings(frozen_overlay=True)
-        self.mesh = MeshId(hashlib.sha256(b"meshpacs/sim/mesh/%d" % seed).digest())
+        self.mesh = mesh_of(seed)
         self.head = Digest(hashlib.sha256(b"meshpacs/sim/roster").digest())
         given = names or [name_of(seed, index) for index in range(graph.size)]
         self.hosts = [
