@@ -1,5 +1,7 @@
 """Nodes as processes of their own, as a person starts them."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -9,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from meshpacs.cli.main import run
 
 READY_S = 30
 END_S = 15
@@ -30,15 +34,21 @@ class Run:
 
 
 def meshpacs(home: Path, *words: str) -> Run:
-    """One command, to its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "meshpacs.cli", "--home", str(home), *words],
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-        timeout=60,
-    )
-    return Run(done.returncode, done.stdout, done.stderr)
+    """One command, to its end; in this process but for `up`, which is a process's life."""
+    line = ["--home", str(home), *words]
+    if words[0] == "up":
+        done = subprocess.run(
+            [sys.executable, "-m", "meshpacs.cli", *line],
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            timeout=60,
+        )
+        return Run(done.returncode, done.stdout, done.stderr)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run(line)
+    return Run(code, out.getvalue(), err.getvalue())
 
 
 @dataclass
