@@ -99,8 +99,8 @@ class Pulling:
         """Hear one holder and pull from it, until it is lost, or cancelled."""
         moved = -1
         why = ""
-        while self.bytes[holder] > moved:
-            moved = self.bytes[holder]
+        while (progress := self.bytes[holder] + (holder in self.told)) > moved:
+            moved = progress
             self.coming[holder] = None
             try:
                 await self._visit(holder)
@@ -238,11 +238,8 @@ class Pulling:
             self._stir()
 
     def _bad(self, bad: Bad) -> None:
-        what = "a leaf list" if bad.index is None else "bytes"
-        self._means.blame(
-            bad.node,
-            f"It gave {what} of a content that are not what the content's name stands for.",
-        )
+        what = "a wrong leaf list" if bad.index is None else "wrong bytes"
+        self._means.blame(bad.node, f"It gave {what} for a content.")
         if bad.dropped:
             self.lost[bad.node] = "it gave wrong bytes again and again"
             if link := self._links.get(bad.node):
