@@ -39,8 +39,8 @@ CREATE TABLE IF NOT EXISTS studies (
     accession   TEXT,
     modalities  TEXT    NOT NULL DEFAULT '',
     sop_classes TEXT    NOT NULL DEFAULT '',
-    series      INTEGER NOT NULL DEFAULT 0,
-    instances   INTEGER NOT NULL DEFAULT 0,
+    series_count   INTEGER NOT NULL DEFAULT 0,
+    instance_count INTEGER NOT NULL DEFAULT 0,
     changed     INTEGER NOT NULL,
     record      BLOB    NOT NULL,      -- of the study's first instance, its patient's attributes too
     UNIQUE (study_uid, patient)
@@ -54,7 +54,7 @@ CREATE TABLE IF NOT EXISTS series (
     series     INTEGER PRIMARY KEY,
     study      INTEGER NOT NULL,
     series_uid TEXT    NOT NULL,
-    instances  INTEGER NOT NULL DEFAULT 0,
+    instance_count INTEGER NOT NULL DEFAULT 0,
     record     BLOB    NOT NULL,
     UNIQUE (study, series_uid)
 );
