@@ -203,18 +203,20 @@ def _insert(tx: Transaction, header: Header, content: int, *, own: bool) -> None
     ).fetchone()
     if row is None:
         series = con.execute(
-            "INSERT INTO series (study, series_uid, instances, record) VALUES (?, ?, 1, ?)",
+            "INSERT INTO series (study, series_uid, instance_count, record) VALUES (?, ?, 1, ?)",
             (study, header.series_uid, pack(header.part(Level.SERIES))),
         ).lastrowid
     else:
         (series,) = row
-        con.execute("UPDATE series SET instances = instances + 1 WHERE series = ?", (series,))
+        con.execute(
+            "UPDATE series SET instance_count = instance_count + 1 WHERE series = ?", (series,)
+        )
     modalities, classes = con.execute(
         "SELECT modalities, sop_classes FROM studies WHERE study = ?", (study,)
     ).fetchone()
     con.execute(
-        "UPDATE studies SET series = series + ?, instances = instances + 1, modalities = ?,"
-        " sop_classes = ? WHERE study = ?",
+        "UPDATE studies SET series_count = series_count + ?, instance_count = instance_count + 1,"
+        " modalities = ?, sop_classes = ? WHERE study = ?",
         (row is None, _with(modalities, header.modality), _with(classes, header.sop_class), study),
     )
     # The state of a study covers all its rows (a study with two PatientIDs has two).
@@ -304,7 +306,7 @@ def lose(tx: Transaction, content: int, why: str) -> int:
     """
     con = tx.con
     found = con.execute(
-        "SELECT instance, instances.series, study, study_uid, sop_uid, own"
+        "SELECT instance, series, study, study_uid, sop_uid, own"
         " FROM instances JOIN series USING (series) JOIN studies USING (study)"
         " WHERE content = ?",
         (content,),
@@ -326,22 +328,23 @@ def lose(tx: Transaction, content: int, why: str) -> int:
 def _recount(tx: Transaction, series: int, study: int, study_uid: str) -> None:
     """Mend the counts above an instance that is gone, and remove what became empty."""
     con = tx.con
-    con.execute("UPDATE series SET instances = instances - 1 WHERE series = ?", (series,))
-    con.execute("DELETE FROM series WHERE series = ? AND instances = 0", (series,))
+    con.execute("UPDATE series SET instance_count = instance_count - 1 WHERE series = ?", (series,))
+    con.execute("DELETE FROM series WHERE series = ? AND instance_count = 0", (series,))
     rows = con.execute(
         "SELECT DISTINCT modality, sop_class FROM instances JOIN series USING (series)"
         " WHERE study = ?",
         (study,),
     ).fetchall()
     con.execute(
-        "UPDATE studies SET modalities = ?2, sop_classes = ?3, instances = instances - 1,"
-        " series = (SELECT count(*) FROM series WHERE study = ?1) WHERE study = ?1",
+        "UPDATE studies SET modalities = ?2, sop_classes = ?3,"
+        " instance_count = instance_count - 1,"
+        " series_count = (SELECT count(*) FROM series WHERE study = ?1) WHERE study = ?1",
         (study, SEPARATOR.join(sorted({m for m, _ in rows if m})),
          SEPARATOR.join(sorted({c for _, c in rows}))),
     )  # fmt: skip
     con.execute("UPDATE studies SET changed = ? WHERE study_uid = ?", (tx.stamp, study_uid))
     (patient,) = con.execute("SELECT patient FROM studies WHERE study = ?", (study,)).fetchone()
-    con.execute("DELETE FROM studies WHERE study = ? AND instances = 0", (study,))
+    con.execute("DELETE FROM studies WHERE study = ? AND instance_count = 0", (study,))
     con.execute(
         "DELETE FROM patients WHERE patient = ?1"
         " AND NOT EXISTS (SELECT 1 FROM studies WHERE patient = ?1)",

@@ -218,9 +218,8 @@ class Scanner:
                 raise self._malformed(f"element {tag:08X} has no length")
             return False
         self._fits(place, length)
-        if vr == b"SQ" or (
-            want is not None and not isinstance(want, str) and vr in {None, b"UN"} and length
-        ):
+        sequence = want is not None and not isinstance(want, str)
+        if vr == b"SQ" or (sequence and vr in {None, b"UN"}):
             self._enter(place, tag, want, self.window.at + length)
         elif tag == CHARACTER_SET:
             self._declare(place, self.window.take(min(length, self._most(tag, length))))
@@ -283,8 +282,7 @@ class Scanner:
         self, place: _Elements, tag: int, want: "str | Wanted | None", end: int | None
     ) -> None:
         """Go into a sequence."""
-        if self.depth + len(self.stack) // 2 >= SEQUENCE_DEPTH:
-            raise Refused(Reason.TOO_DEEP, f"Sequences are nested more than {SEQUENCE_DEPTH} deep.")
+        self._check_depth()
         items: list[Record] | None = None
         inside: Wanted = {}
         if want is not None and not isinstance(want, str):
@@ -294,6 +292,11 @@ class Scanner:
         if self.window.peek(4) == _ITEM_BYTES:
             order = "<"  # a sequence as UN is little-endian in any file (PS3.5 6.2.2)
         self.stack.append(_Items(end, place.explicit, order, place.charset, inside, items))
+
+    def _check_depth(self) -> None:
+        """Refuse one more sequence inside those that the scan is in."""
+        if self.depth + len(self.stack) // 2 >= SEQUENCE_DEPTH:
+            raise Refused(Reason.TOO_DEEP, f"Sequences are nested more than {SEQUENCE_DEPTH} deep.")
 
     def _item(self, place: _Items) -> None:
         """Take one item's header, or the end of the sequence."""
@@ -339,14 +342,13 @@ class Scanner:
         """
         if not 8 <= length <= PROBE_BYTES or self.window.peek(4) != _ITEM_BYTES:
             return
+        self._check_depth()
         raw = self.window.peek(length)
         inner = Scanner(
             FileWindow(lambda offset, count: raw[offset : offset + count], len(raw)),
             self.default,
-            depth=self.depth + len(self.stack) // 2 + 1,
+            depth=self.depth + len(self.stack) // 2,
         )
-        if inner.depth > SEQUENCE_DEPTH:
-            raise Refused(Reason.TOO_DEEP, f"Sequences are nested more than {SEQUENCE_DEPTH} deep.")
         try:
             inner.walk_items()
         except Refused as refusal:

@@ -14,10 +14,9 @@ from meshpacs.model.ids import Digest, Micros
 STATES_KEPT = 65_536
 """Study states remembered; one takes about 300 bytes. A guess."""
 
-# Not USING (series): the leftmost column of that name is the studies' count of series.
 _ENTRIES = """
     SELECT sop_uid, sop_class, series_uid, modality, transfer_syntax, size_bytes, root
-    FROM studies JOIN series USING (study) JOIN instances ON instances.series = series.series
+    FROM studies JOIN series USING (study) JOIN instances USING (series)
     JOIN contents USING (content) WHERE study_uid = ?"""
 
 

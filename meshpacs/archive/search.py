@@ -57,14 +57,14 @@ FROM = {
     Level.IMAGE: "FROM instances i JOIN series s USING (series) JOIN studies t USING (study)",
 }
 STUDY_COLUMNS = (
-    "t.study, t.study_uid, t.patient, t.changed, t.record, t.modalities, t.sop_classes, t.series,"
-    " t.instances"
+    "t.study, t.study_uid, t.patient, t.changed, t.record, t.modalities, t.sop_classes,"
+    " t.series_count, t.instance_count"
 )
 COLUMNS = {
     Level.PATIENT: "p.patient, p.record",
     Level.STUDY: STUDY_COLUMNS,
-    Level.SERIES: f"{STUDY_COLUMNS}, s.series, s.record, s.instances",
-    Level.IMAGE: f"{STUDY_COLUMNS}, s.series, s.record, s.instances, i.instance, i.record",
+    Level.SERIES: f"{STUDY_COLUMNS}, s.series, s.record, s.instance_count",
+    Level.IMAGE: f"{STUDY_COLUMNS}, s.series, s.record, s.instance_count, i.instance, i.record",
 }
 ORDER = {
     Level.PATIENT: "p.patient", Level.STUDY: "t.study", Level.SERIES: "s.series",
@@ -251,7 +251,8 @@ class Search:
 
     def _patient_counts(self, patient: object) -> Record:
         (row,) = self._con.execute(
-            "SELECT count(*), sum(series), sum(instances) FROM studies WHERE patient = ?",
+            "SELECT count(*), sum(series_count), sum(instance_count) FROM studies"
+            " WHERE patient = ?",
             (patient,),
         )
         return {tag: (str(n),) for tag, n in zip(PATIENT_COUNTS, row, strict=True)}
