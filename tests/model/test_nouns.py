@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from meshpacs.model.answer import MemberAnswer, Report, Status
 from meshpacs.model.content import Content, Entry, content_root, leaf, leaf_count, study_root
-from meshpacs.model.errors import LocalFault
+from meshpacs.model.errors import LocalFault, PeerFault, fault_within
 from meshpacs.model.ids import Digest, NodeId, QueryId, short
 from meshpacs.model.limits import LEAF_BYTES
 from meshpacs.model.member import Member, Role
@@ -73,3 +73,11 @@ def test_an_error_says_what_and_what_mends_it() -> None:
     )
     assert str(LocalFault("Broken.")) == "Broken."
     assert short(NODE) == "abababab"
+
+
+def test_of_several_faults_in_a_group_a_peers_breach_is_the_cause() -> None:
+    ours, theirs = LocalFault("ours"), PeerFault("theirs")
+    assert fault_within(BaseExceptionGroup("", [ours])) is ours
+    assert fault_within(BaseExceptionGroup("", [ours, BaseExceptionGroup("", [theirs])])) is theirs
+    assert fault_within(BaseExceptionGroup("", [ours, ValueError()])) is None
+    assert fault_within(BaseExceptionGroup("", [ValueError()])) is None
