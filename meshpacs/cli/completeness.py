@@ -24,7 +24,7 @@ def completeness(report: Json | None) -> list[str]:
     hops = max((line["hops"] for line in answered), default=0)
     took = milliseconds(report["took_us"])
     clinics = plural(len(asked), "clinic")
-    far = f", the farthest {plural(hops, 'hop')} away" if hops else ""
+    far = f", over at most {plural(hops, 'hop')}" if hops else ""
     words = [f"{len(answered)} of {clinics} answered in {took}{far}."]
     words += [_sentence(line) for line in asked if line["status"] != "answered"]
     outside = len(report["members"]) - len(asked)

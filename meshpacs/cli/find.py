@@ -10,62 +10,44 @@ from meshpacs.node.home import Home
 
 Json = dict[str, Any]
 
+PATIENT = ("Patient", "PatientName", "PatientID")
+
 COLUMNS = {
     "PATIENT": (
-        ("Patient", "PatientName"),
-        ("ID", "PatientID"),
-        ("Issuer", "IssuerOfPatientID"),
-        ("Born", "PatientBirthDate"),
-        ("Sex", "PatientSex"),
-        ("Studies", "NumberOfPatientRelatedStudies"),
-        ("Instances", "NumberOfPatientRelatedInstances"),
+        PATIENT,
+        ("Issuer", "IssuerOfPatientID", ""),
+        ("Born", "PatientBirthDate", "PatientSex"),
+        ("Has", "NumberOfPatientRelatedStudies", "NumberOfPatientRelatedInstances"),
     ),
     "STUDY": (
-        ("Patient", "PatientName"),
-        ("ID", "PatientID"),
-        ("Date", "StudyDate"),
-        ("Modalities", "ModalitiesInStudy"),
-        ("Study", "StudyDescription"),
-        ("Series", "NumberOfStudyRelatedSeries"),
-        ("Instances", "NumberOfStudyRelatedInstances"),
+        PATIENT,
+        ("Date", "StudyDate", "ModalitiesInStudy"),
+        ("Study", "StudyDescription", "StudyInstanceUID"),
+        ("Has", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"),
     ),
     "SERIES": (
-        ("Patient", "PatientName"),
-        ("Modality", "Modality"),
-        ("Number", "SeriesNumber"),
-        ("Series", "SeriesDescription"),
-        ("Instances", "NumberOfSeriesRelatedInstances"),
+        PATIENT,
+        ("Number", "SeriesNumber", "Modality"),
+        ("Series", "SeriesDescription", "SeriesInstanceUID"),
+        ("Has", "NumberOfSeriesRelatedInstances", ""),
     ),
     "IMAGE": (
-        ("Patient", "PatientName"),
-        ("Number", "InstanceNumber"),
-        ("SOP class", "SOPClassUID"),
-        ("Frames", "NumberOfFrames"),
-        ("Instance", ""),
+        PATIENT,
+        ("Number", "InstanceNumber", "NumberOfFrames"),
+        ("Instance", "SOPClassUID", "SOPInstanceUID"),
     ),
 }
-"""What a table shows at each level: title and keyword."""
+"""What a table shows at each level: a column's title, and what stands in its two lines. UIDs are to
+be copied, so they must not be broken over lines in a window of usual width."""
 
-UNIQUE = {
-    "PATIENT": ("", ""),
-    "STUDY": ("Study", "StudyInstanceUID"),
-    "SERIES": ("Series", "SeriesInstanceUID"),
-    "IMAGE": ("Instance", "SOPInstanceUID"),
+COUNTED = {
+    "NumberOfPatientRelatedStudies": ("study", "studies"),
+    "NumberOfPatientRelatedInstances": ("instance", "instances"),
+    "NumberOfStudyRelatedSeries": ("series", "series"),
+    "NumberOfStudyRelatedInstances": ("instance", "instances"),
+    "NumberOfSeriesRelatedInstances": ("instance", "instances"),
+    "NumberOfFrames": ("frame", "frames"),
 }
-"""The column under whose text the level's own UID stands."""
-
-NUMBERS = frozenset(
-    {
-        "NumberOfPatientRelatedStudies",
-        "NumberOfPatientRelatedInstances",
-        "NumberOfStudyRelatedSeries",
-        "NumberOfStudyRelatedInstances",
-        "NumberOfSeriesRelatedInstances",
-        "SeriesNumber",
-        "InstanceNumber",
-        "NumberOfFrames",
-    }
-)
 
 
 @click.command()
@@ -150,37 +132,37 @@ def show(found: Json) -> None:
 
 
 def matches_table(found: Json) -> Any:
-    """One line a match, its UID below what describes it."""
+    """Two lines a match: what describes it, and below that what names it."""
+    from rich.table import Table
+    from rich.text import Text
+
     from meshpacs.cli.screen import safe, table, text
 
-    level = found["level"]
-    columns = COLUMNS[level]
-    under, uid_keyword = UNIQUE[level]
-    right = [title for title, keyword in columns if keyword in NUMBERS]
-    made = table(*(title for title, _ in columns), "Held by", right=right)
+    columns = COLUMNS[found["level"]]
+    made: Table = table(*(title for title, _, _ in columns), "Held by")
     for match in found["matches"]:
-        attributes = match["attributes"]
         cells = []
-        for title, keyword in columns:
-            cell = text(_value(attributes, keyword, match))
-            if title == under:
-                uid = safe(attributes.get(uid_keyword, ""))
-                cell.append(("\n" if cell.plain else "") + uid, style="dim")
-            cells.append(cell)
-        holders = ", ".join(safe(holder["name"]) for holder in match["holders"])
-        cells.append(text(holders + (" (differing)" if match["differing"] else ""), "cyan"))
+        for _, first, second in columns:
+            lines = [text(_value(match, first)), text(_value(match, second), "dim")]
+            cells.append(Text("\n").join(line for line in lines if line.plain))
+        holders = sorted(safe(holder["name"]) for holder in match["holders"])
+        cells.append(text("\n".join(holders), "cyan"))
+        if match["differing"]:
+            cells[-1].append("\n(differing)", style="yellow")
         made.add_row(*cells)
     return made
 
 
-def _value(attributes: Json, keyword: str, match: Json) -> str:
-    value = str(attributes.get(keyword, ""))
+def _value(match: Json, keyword: str) -> str:
+    value = str(match["attributes"].get(keyword, ""))
     if keyword == "PatientName":
         return _name(value)
     if keyword.endswith("Date") and len(value) == 8 and value.isdigit():
         return f"{value[:4]}-{value[4:6]}-{value[6:]}"
-    if keyword in NUMBERS and match["unresolved"] and value:
-        return f"≥{value}"
+    if keyword in COUNTED and value:
+        words = COUNTED[keyword][value != "1"]
+        least = "≥" if match["unresolved"] and keyword != "NumberOfFrames" else ""
+        return f"{least}{value} {words}"
     return value.replace("\\", ", ")
 
 

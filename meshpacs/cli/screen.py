@@ -41,11 +41,12 @@ def text(value: object, style: str = "") -> "Text":
     return Text(safe(value), style=style)
 
 
-def table(*columns: str, right: Sequence[str] = (), title: str = "") -> "Table":
+def table(*columns: str, right: Sequence[str] = ()) -> "Table":
     """A table in the one form that all commands share."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    made = Table(title=title or None, title_justify="left", header_style="bold", expand=False)
+    made = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
