@@ -85,12 +85,19 @@ async def _first(addresses: Sequence[str], greet: Attempt, name: str) -> Link:
         else:
             nursery.cancel_scope.cancel()
 
-    async with trio.open_nursery() as nursery:
-        for address in dict.fromkeys(addresses):
-            failed = trio.Event()
-            nursery.start_soon(attempt, address, failed)
-            with trio.move_on_after(STAGGER_S):
-                await failed.wait()
+    try:
+        async with trio.open_nursery() as nursery:
+            for address in dict.fromkeys(addresses):
+                failed = trio.Event()
+                nursery.start_soon(attempt, address, failed)
+                with trio.move_on_after(STAGGER_S):
+                    await failed.wait()
+    except BaseException:
+        # Cancelled in the very moment in which a link came about: nobody else knows of it.
+        with trio.CancelScope(shield=True):  # closing a socket does not wait
+            for link in made:
+                await link.aclose()
+        raise
     for spare in made[1:]:  # two were ready in the same moment
         await spare.aclose()
     if not made:

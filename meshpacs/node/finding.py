@@ -88,18 +88,17 @@ class Question:
             rows=sum(map(len, self._rows.values())),
         )
 
-    async def __aiter__(self) -> AsyncIterator[Progress]:
+    def __aiter__(self) -> AsyncIterator[Progress]:
         """Progress whenever it has changed, until the query is over."""
-        told: Progress | None = None
-        while self._report is None and not self._lost:
-            news = self._news
-            if self.progress != told:
-                told = self.progress
-                yield told
-            else:
-                await news.wait()
-        if self.progress != told:
-            yield self.progress
+        return _Steps(self)
+
+    async def beyond(self, told: Progress | None) -> Progress | None:
+        """The progress as soon as it is another than this; None once the query is over."""
+        while self.progress == told:
+            if self._report is not None or self._lost:
+                return None
+            await self._news.wait()
+        return self.progress
 
     async def answers(self) -> tuple[Mapping[NodeId, tuple[Row, ...]], Report]:
         """Wait for the end: each holder's rows, and how complete they are.
@@ -119,6 +118,24 @@ class Question:
         """Wait for the end, fetch the lists that merging needs, merge."""
         rows, report = await self.answers()
         return await merged(self.query, rows, report, self._holdings, self._names())
+
+
+class _Steps:
+    """Not a generator: a caller may leave in the middle, and then nothing is left to clean up."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._told: Progress | None = None
+
+    def __aiter__(self) -> "_Steps":
+        return self
+
+    async def __anext__(self) -> Progress:
+        step = await self._question.beyond(self._told)
+        if step is None:
+            raise StopAsyncIteration
+        self._told = step
+        return step
 
 
 async def merged(

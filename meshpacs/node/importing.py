@@ -36,21 +36,28 @@ class Importing:
             finished=self._finished,
         )
 
-    async def __aiter__(self) -> AsyncIterator[ImportOutcome]:
-        """One outcome a file.
+    def __aiter__(self) -> AsyncIterator[ImportOutcome]:
+        """One outcome a file."""
+        return self
+
+    async def __anext__(self) -> ImportOutcome:
+        """The next file's outcome.
 
         Raises:
             MeshError: the archive's disk is full or failing; what was told before is kept.
         """
-        files = self._files = iter(self._source)
-        while (done := await trio.to_thread.run_sync(next, files, None)) is not None:
-            yield ImportOutcome(
-                name=done.name,
-                taken=Taken(done.taken.value),
-                reason=f"{done.what} {done.mend}".strip(),
-                size_bytes=done.size_bytes,
-            )
-        self._finished = True
+        if self._files is None:
+            self._files = iter(self._source)
+        done = await trio.to_thread.run_sync(next, self._files, None)
+        if done is None:
+            self._finished = True
+            raise StopAsyncIteration
+        return ImportOutcome(
+            name=done.name,
+            taken=Taken(done.taken.value),
+            reason=f"{done.what} {done.mend}".strip(),
+            size_bytes=done.size_bytes,
+        )
 
     async def aclose(self) -> None:
         """Stop between two files; those under way are finished first."""

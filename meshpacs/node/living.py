@@ -54,10 +54,18 @@ class LocalFinding:
         self._rooms = rooms
         self._query = query
         self._holdings = holdings
+        self._told = False
 
-    async def __aiter__(self) -> AsyncIterator[Progress]:
+    def __aiter__(self) -> AsyncIterator[Progress]:
         """One step: there is nobody else to wait for."""
-        yield Progress(answered=0, asked=1, rows=0)
+        return self
+
+    async def __anext__(self) -> Progress:
+        """The one step."""
+        if self._told:
+            raise StopAsyncIteration
+        self._told = True
+        return Progress(answered=0, asked=1, rows=0)
 
     async def result(self) -> Found:
         """Search.

@@ -106,6 +106,7 @@ class Membership:
                 "--advertise) and start it again; with --local the invite is for further nodes "
                 "on this machine.",
             )
+        addresses += self._others_addresses(local=local)
         now_s = rooms.clock.wall() // 1_000_000
         made = make_invite(
             founder,
@@ -113,7 +114,7 @@ class Membership:
             rooms.belongings.secret,
             role=role,
             expires_s=now_s + expires_s,
-            addresses=addresses,
+            addresses=addresses[:ADDRESSES],
         )
         log.info("invite_made", invite=short(made.public), role=role.value, expires_s=expires_s)
         return InviteView(
@@ -121,7 +122,21 @@ class Membership:
             mesh_name=rooms.roster.name,
             role=role,
             expires_us=made.expires_s * 1_000_000,
-            addresses=addresses,
+            addresses=addresses[:ADDRESSES],
+        )
+
+    def _others_addresses(self, *, local: bool) -> tuple[str, ...]:
+        """Where else the invite can be used, neighbours first: the founder may be off then.
+
+        The text has room for a few; what does not fit is left out from the end.
+        """
+        rooms = self._rooms
+        members = [m for m in rooms.roster.members().values() if m.node != rooms.node]
+        members.sort(key=lambda member: rooms.switchboard.control(member.node) is None)
+        return tuple(
+            member.addresses[0]
+            for member in members
+            if member.addresses and (local or not only_loopback(member.addresses[:1]))
         )
 
     async def admit(self, link: Link) -> None:

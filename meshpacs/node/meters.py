@@ -29,6 +29,11 @@ class Meter:
         self.last_error_us = wall_us
         self.mend = mend
 
+    def reached(self) -> None:
+        """A link is up: that it could not be had before is over. A breach stays shown."""
+        if not self.blamed:
+            self.last_error = self.mend = ""
+
     def seen(self, wall_us: Micros) -> None:
         """Something came from this peer."""
         self.last_seen_us = max(self.last_seen_us, wall_us)

@@ -49,6 +49,12 @@ of which closing the archive may take 2."""
 VAULT_S = 3.0
 """Seconds that closing the archive may take, `vault.CLOSE_S` and a checkpoint of its index."""
 
+ADMIT_S = 60.0
+"""Seconds that a joiner has to knock and to read the roster: as long as it waits itself."""
+
+GOODBYE_S = 1.0
+"""Seconds that closing a join link may take. A guess."""
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -238,9 +244,10 @@ class _Making:
             await self._switchboard.serve(link)
             return
         try:
-            await self.membership.admit(link)
+            with trio.move_on_after(ADMIT_S):
+                await self.membership.admit(link)
         finally:
-            with trio.move_on_after(1, shield=True):
+            with trio.move_on_after(GOODBYE_S, shield=True):
                 await link.aclose()
 
     async def _on_bulk(self, link: Link) -> None:

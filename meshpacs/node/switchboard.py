@@ -305,6 +305,7 @@ class Switchboard:
             log.info("link_spare", peer=short(peer), outbound=line.link.outbound)
             return
         self._control[peer] = line
+        self.meters.of(peer).reached()
         if old is not None:
             old.silenced = True
             old.link.close("replaced by a newer link")
