@@ -6,7 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import _NamedTextIOWrapper
 
+from meshpacs.cli import conflicts, peers, status
+from meshpacs.gateways.shapes import plain
 from meshpacs.model.answer import MemberAnswer, Report, Status
 from meshpacs.model.errors import LocalFault, Unavailable
 from meshpacs.model.ids import QueryId
@@ -18,7 +21,9 @@ from tests.gateways.fake_mesh import (
     FOUND,
     NAMES,
     NORD,
+    PEER,
     RECORD,
+    STATUS,
     STUDY,
     SUED,
     FakeMesh,
@@ -47,7 +52,15 @@ def complete(level_record: dict[int, object] | None = None) -> Found:
 def test_find_shows_rows_and_always_who_answered_and_who_did_not(node: Served) -> None:
     result = node.run("find", "PatientName=Yama*")
     assert result.return_value == 1
-    for words in ("Yamada, Tarou", "12345678", "2024-01-31", "CT, SR", STUDY, "Nord", "30 instances"):
+    for words in (
+        "Yamada, Tarou",
+        "12345678",
+        "2024-01-31",
+        "CT, SR",
+        STUDY,
+        "Nord",
+        "30 instances",
+    ):
         assert words in result.stdout
     assert "1 of 2 clinics answered in 12 ms" in result.stdout
     assert "Süd has not been heard since 2023-11-14" in result.stdout
@@ -313,3 +326,54 @@ def test_an_answer_that_is_cut_short_is_no_answer(node: Served) -> None:
     fault = node.run("find").exception
     assert isinstance(fault, Unavailable)
     assert "before the answer was whole" in fault.what
+
+
+# ---------------------------------------------------------------- at a terminal
+
+
+@pytest.mark.parametrize("words", [["fetch", STUDY], ["import", "."]])
+def test_progress_is_shown_where_somebody_looks_and_never_in_the_answer(
+    node: Served, words: list[str]
+) -> None:
+    quiet = node.run(*words)
+
+    class Watching(_NamedTextIOWrapper):
+        def isatty(self) -> bool:
+            return self.name == "<stderr>"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("click.testing._NamedTextIOWrapper", Watching)
+        watched = node.run(*words)
+    assert watched.stdout == quiet.stdout
+    assert watched.return_value == quiet.return_value
+    assert len(watched.stderr) > len(quiet.stderr)
+
+
+def test_a_mesh_of_one_says_how_to_let_others_in(capsys: pytest.CaptureFixture[str]) -> None:
+    peers.show([])
+    assert "meshpacs invite" in capsys.readouterr().out
+    conflicts.show([])
+    assert "No conflicts" in capsys.readouterr().out
+
+
+def test_a_member_in_order_has_no_lines_of_trouble(capsys: pytest.CaptureFixture[str]) -> None:
+    fine = replace(
+        PEER, last_error="", messages_dropped=0, clock_offset_us=None, round_trip_us=1500
+    )
+    peers.show([plain(fine), plain(replace(PEER, mend=""))])
+    out = capsys.readouterr().out
+    assert "1.5 ms" in out
+    assert out.count("connection refused") == 1
+
+
+def test_a_fine_status_is_short(capsys: pytest.CaptureFixture[str]) -> None:
+    view = plain(STATUS)
+    view["troubles"] = [{"level": "degraded", "what": "It rains.", "mend": ""}]
+    view["archive"] |= {"conflicts": 0, "repaired": []}
+    view["roster"] |= {"forks": [], "suspended": []}
+    view["config"] |= {"refused": "", "waits_for_restart": []}
+    view["founder"] = False
+    status.show(view)
+    out = capsys.readouterr().out
+    assert "It rains." in out
+    assert not any(word in out for word in ("conflicts", "repaired", "fork", "kept out", "waits"))

@@ -121,7 +121,9 @@ def test_a_port_in_use_is_named_and_nothing_is_left_running(home: Path) -> None:
 def test_a_config_that_is_wrong_stops_a_start_and_not_a_running_node(home: Path) -> None:
     good = (home / "config.toml").read_text(encoding="utf-8")
     bad = good.replace('level = "info"', 'level = "loud"')
-    with up(home) as node:
+    with up(home, "--log-level", "debug", "--log-format", "json", "--advertise", "[::1]:1") as node:
+        status = meshpacs(home, "status", "--json").json
+        assert status["advertised"] == ["[::1]:1"]
         (home / "config.toml").write_text(bad, encoding="utf-8")
         if sys.platform != "win32":
             node.process.send_signal(signal.SIGHUP)

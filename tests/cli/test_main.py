@@ -120,6 +120,16 @@ def test_the_home_is_chosen_by_option_then_environment(
     assert str(tmp_path / "second") in capsys.readouterr().err
 
 
+def test_the_entry_point_exits_with_the_commands_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for words, code in ((["--version"], 0), (["--home", str(tmp_path), "status"], 2)):
+        monkeypatch.setattr(sys, "argv", ["meshpacs", *words])
+        with pytest.raises(SystemExit) as ended:
+            program.main()
+        assert ended.value.code == code
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a pipe that breaks")
 def test_a_pipe_that_breaks_is_no_fault() -> None:
     reader, writer = os.pipe()
