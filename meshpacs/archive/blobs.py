@@ -52,10 +52,6 @@ class Blobs:
         try:
             for made in (self.arriving, self.staging, self.damaged, *self._stores.values()):
                 made.mkdir(parents=True, exist_ok=True)
-            for store in self._stores.values():
-                for first in range(256):
-                    (store / f"{first:02x}").mkdir(exist_ok=True)
-                self.sync_folder(store)
             self.sync_folder(folder)
         except OSError as error:
             raise disk_fault(error, folder) from error
@@ -80,7 +76,12 @@ class Blobs:
     def place(self, temporary: Path, name: BlobName) -> Path:
         """Give a finished file its name; returns the folder, which is yet to be made durable."""
         target = self.path(name)
-        temporary.replace(target)
+        try:
+            temporary.replace(target)
+        except FileNotFoundError:
+            target.parent.mkdir(exist_ok=True)  # the first with these digits
+            self.sync_folder(target.parent.parent)
+            temporary.replace(target)
         return target.parent
 
     def sync_folder(self, folder: Path) -> None:
