@@ -27,8 +27,8 @@ def text(raw: bytes, *terms: str, default: str = "latin_1", name: bool = True) -
             "Yamada^Tarou=山田^太郎=やまだ^たろう",
         ),
         (
-            b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J="
-            b"\x1b$B$d$^$@\x1b(J^\x1b$B$?$m$&\x1b(J",
+            (b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J="
+            b"\x1b$B$d$^$@\x1b(J^\x1b$B$?$m$&\x1b(J"),
             ("ISO 2022 IR 13", "ISO 2022 IR 87"),
             "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう",
         ),
@@ -46,7 +46,8 @@ def text(raw: bytes, *terms: str, default: str = "latin_1", name: bool = True) -
         (b"\xc4\xe9\xef\xed\xf5\xf3\xe9\xef\xf2", ("ISO_IR 126",), "Διονυσιος"),
         (b"\xe2\xc8\xc7\xe6\xea^\xe4\xe6\xd2\xc7\xd1", ("ISO_IR 127",), "قباني^لنزار"),
         (b"\xf9\xf8\xe5\xef^\xe3\xe1\xe5\xf8\xe4", ("ISO_IR 138",), "שרון^דבורה"),
-        (b"Dionysios \x1b-F\xc4\xe9\xef\xed\xfd\xf3\xe9\xef\xf2", ("ISO 2022 IR 100", "ISO 2022 IR 126"),
+        (b"Dionysios \x1b-F\xc4\xe9\xef\xed\xfd\xf3\xe9\xef\xf2",
+         ("ISO 2022 IR 100", "ISO 2022 IR 126"),
          "Dionysios Διονύσιος"),
         (b"\x1b$(D\x30\x21\x1b(B", ("", "ISO 2022 IR 159"), "丂"),
     ],
@@ -90,7 +91,7 @@ def test_undeclared_bytes_are_read_by_the_default() -> None:
 
 def test_what_the_declared_set_cannot_read_is_read_by_the_default() -> None:
     assert text(b"M\xfcller", "ISO_IR 192") == "Müller"
-    assert text("Ab".encode() + b"\xe5", "ISO_IR 192", default="utf_8") == "Ab\ufffd"
+    assert text(b"Ab" + b"\xe5", "ISO_IR 192", default="utf_8") == "Ab\ufffd"
     assert text(b"\xfc", default="utf_8") == "\ufffd"
 
 
