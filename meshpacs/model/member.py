@@ -23,6 +23,7 @@ class Role(StrEnum):
 
 CARRIERS = frozenset({Role.MEMBER, Role.CUSTODIAN, Role.RELAY})
 ANSWERERS = frozenset({Role.MEMBER})
+ASKERS = frozenset({Role.MEMBER})
 
 
 @dataclass(frozen=True, slots=True)
