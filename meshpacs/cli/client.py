@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import time
 from collections.abc import Generator
 from contextlib import closing
 from typing import Any
@@ -19,6 +20,11 @@ ANSWER_S = 15.0
 FIND_S = 45.0
 """The same for a query, which may take 30 s at its origin (PROTOCOL 4.4)."""
 
+START_S = 5.0
+"""Seconds that a node which has its home, but does not serve yet, is given. A guess."""
+
+LOOK_S = 0.05
+
 LINE_BYTES = 256 * 1024 * 1024
 """One line of a stream: an answer of many rows. A guess."""
 
@@ -34,6 +40,10 @@ class Client:
         """
         home.require_made()
         running = home.running()
+        until = time.monotonic() + START_S
+        while running is not None and "http" not in running and time.monotonic() < until:
+            time.sleep(LOOK_S)  # it is starting: `up &` and the next command in one breath
+            running = home.running()
         if running is None:
             raise _not_up(home)
         if "http" not in running:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import _NamedTextIOWrapper
 
-from meshpacs.cli import conflicts, peers, status
+from meshpacs.cli import client, conflicts, peers, status
 from meshpacs.gateways.shapes import plain
 from meshpacs.model.answer import MemberAnswer, Report, Status
 from meshpacs.model.errors import LocalFault, Unavailable
@@ -285,7 +285,9 @@ def test_down_says_when_a_node_does_not_end(node: Served, monkeypatch: pytest.Mo
     assert "was told to stop" in fault.what
 
 
-def test_commands_say_when_there_is_no_node_or_none_is_up(tmp_path: Path) -> None:
+def test_commands_say_when_there_is_no_node_or_none_is_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fault = run("--home", str(tmp_path), "status").exception
     assert isinstance(fault, LocalFault)
     assert "meshpacs init" in fault.mend
@@ -293,10 +295,20 @@ def test_commands_say_when_there_is_no_node_or_none_is_up(tmp_path: Path) -> Non
     fault = run("--home", str(tmp_path), "status").exception
     assert isinstance(fault, LocalFault)
     assert "meshpacs up" in fault.mend
+    monkeypatch.setattr(client, "START_S", 0.0)
     home.running_file.write_text('{"pid": 77}')
     fault = run("--home", str(tmp_path), "status").exception
     assert isinstance(fault, LocalFault)
     assert "Process 77 holds the home" in fault.what
+
+
+def test_a_command_waits_for_a_node_that_is_just_starting(
+    node: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = node.home.running_file.read_text()
+    node.home.running_file.write_text('{"pid": 77}')
+    monkeypatch.setattr(client.time, "sleep", lambda _: node.home.running_file.write_text(said))
+    assert node.run("status").return_value == 1
 
 
 def test_what_a_killed_node_left_behind_is_seen_through(tmp_path: Path) -> None:
