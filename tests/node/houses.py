@@ -54,6 +54,8 @@ class House:
         self.closed = trio.Event()
         node: Node = await self.nursery.start(self._run)
         self.node = node
+        # Started again it is found where it was, as real nodes are.
+        self.flags = self.flags | {"mesh_listen": node.listening}
         return node
 
     async def _run(self, *, task_status: trio.TaskStatus[Node]) -> None:

@@ -1,0 +1,221 @@
+"""Invites, names, addresses and removal, and what is said when something is not possible."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from meshpacs.model.errors import LocalFault
+from meshpacs.model.member import Role
+from meshpacs.node.config import default_toml
+from meshpacs.node.views import PeerState
+from meshpacs.wire.entries import Revoke, write_entry
+from meshpacs.wire.invite import read_invite
+from meshpacs.wire.keys import FounderKey
+from tests.node.houses import street, until_state
+
+
+async def test_an_invite_says_role_expiry_and_where_else_it_can_be_used(tmp_path: Path) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Sued", nord)
+        made = await nord.up.mesh.invite(Role.RELAY, 3600, local=True)
+        read = read_invite(made.text)
+        assert len(made.text) <= 300
+        assert read.role is made.role is Role.RELAY
+        assert read.addresses == made.addresses == (*nord.up.listening, *sued.up.listening)
+        left = read.expires_s - nord.up.rooms.clock.wall() // 1_000_000
+        assert 3590 < left <= 3600
+        assert made.expires_us == read.expires_s * 1_000_000
+        assert made.mesh_name == "Verbund"
+
+
+async def test_no_invite_while_only_loopback_is_advertised(tmp_path: Path) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        with pytest.raises(LocalFault, match="this machine only") as caught:
+            await nord.up.mesh.invite()
+        assert "--advertise" in caught.value.mend
+        assert "--local" in caught.value.mend
+
+
+async def test_an_advertised_address_makes_an_invite_that_leaves_loopback_out(
+    tmp_path: Path,
+) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Sued", nord)
+        public = replace(nord.config, advertise=("192.0.2.7:7117",))
+        nord.home.config.write_text(default_toml(public), encoding="utf-8")
+        await nord.up.mesh.reload()
+        made = await nord.up.mesh.invite()
+        assert made.addresses == ("192.0.2.7:7117",)
+        status = await nord.up.mesh.status()
+        assert status.advertised == made.addresses
+        with trio.fail_after(10):
+            while (await sued.up.mesh.peers())[0].addresses != made.addresses:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+        (there,) = [t.what for t in (await sued.up.mesh.status()).troubles]
+        assert "Nord is on another machine" in there
+
+
+async def test_an_invite_without_any_address_or_with_an_odd_expiry_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from meshpacs.node import membership
+
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        for expires_s in (5, 400 * 86_400):
+            with pytest.raises(LocalFault, match="cannot expire"):
+                await nord.up.mesh.invite(expires_s=expires_s, local=True)
+        monkeypatch.setattr(membership, "advertised", lambda *_: ())
+        with pytest.raises(LocalFault, match="no address"):
+            await nord.up.mesh.invite(local=True)
+
+
+async def test_only_where_a_founders_key_is_can_members_be_made_and_unmade(
+    tmp_path: Path,
+) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Sued", nord)
+        assert (await nord.up.mesh.status()).founder
+        assert not (await sued.up.mesh.status()).founder
+        with pytest.raises(LocalFault, match="no founder's key"):
+            await sued.up.mesh.invite(local=True)
+        with pytest.raises(LocalFault, match="no founder's key"):
+            await sued.up.mesh.revoke("Nord")
+
+
+async def test_a_founders_key_of_another_mesh_is_worth_nothing(tmp_path: Path) -> None:
+    async with street(tmp_path) as houses:
+        nord = houses.house("Nord")
+        nord.found()
+        nord.home.founder_key.write_bytes(FounderKey.create().pack())
+        await nord.start()
+        with pytest.raises(LocalFault, match="one no more"):
+            await nord.up.mesh.invite(local=True)
+
+
+async def test_a_member_is_named_by_its_name_or_the_beginning_of_its_id(tmp_path: Path) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        twins = [await houses.member("Sued", nord)]
+        twin = houses.house("twin")
+        twin.name = "SUED"
+        await twin.join(await nord.invite())
+        await twin.start()
+        await until_state(nord, "SUED", PeerState.LINKED)
+        twins.append(twin)
+        mesh = nord.up.mesh
+        with pytest.raises(LocalFault, match="more than one member"):
+            await mesh.revoke("sued")
+        with pytest.raises(LocalFault, match="no member"):
+            await mesh.revoke("Ost")
+        with pytest.raises(LocalFault, match="no member"):
+            await mesh.revoke(twins[1].up.node_id.hex()[:2])
+        with pytest.raises(LocalFault, match="itself"):
+            await mesh.revoke("Nord")
+        gone = await mesh.revoke(twins[1].up.node_id.hex()[:12].upper())
+        assert gone.node == twins[1].up.node_id
+        assert [peer.name for peer in await mesh.peers()] == ["Sued"]
+
+
+async def test_a_new_name_reaches_the_others_when_the_config_is_read_again(
+    tmp_path: Path,
+) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Sued", nord)
+        before = sued.up.rooms.roster.record(sued.up.node_id)
+        renamed = replace(sued.config, name="Klinik Süd", http_listen="127.0.0.1:7119")
+        sued.home.config.write_text(default_toml(renamed), encoding="utf-8")
+        view = await sued.up.mesh.reload()
+        assert (view.refused, view.waits_for_restart) == ("", ("http.listen",))
+        await until_state(nord, "Klinik Süd", PeerState.LINKED)
+        after = sued.up.rooms.roster.record(sued.up.node_id)
+        assert before is not None
+        assert after is not None
+        assert after.record.number > before.record.number
+        assert not await sued.up.rooms.driver.call(lambda engine, now: (False, []))
+        again = await sued.up.mesh.reload()
+        assert again == view
+        assert sued.up.rooms.roster.record(sued.up.node_id) == after, "nothing new to say"
+
+
+async def test_a_bad_config_is_kept_out_and_status_says_so(tmp_path: Path) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        nord.home.config.write_text('name = "Nord"\nport = 7\n', encoding="utf-8")
+        view = await nord.up.mesh.reload()
+        assert "port" in view.refused
+        status = await nord.up.mesh.status()
+        assert status.config.refused == view.refused
+        assert any("kept out" in trouble.what for trouble in status.troubles)
+
+
+async def test_an_invite_used_twice_under_partition_suspends_both_and_is_shown(
+    tmp_path: Path,
+) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Sued", nord)
+        invite = await nord.invite()
+        # Sued is off while Nord admits one, and Nord while Sued admits another.
+        await sued.stop()
+        await houses.house("West").join(invite)
+        await nord.stop()
+        await sued.start()
+        await houses.house("Ost").join(invite)
+        await nord.start()
+        await until_state(nord, "Ost", PeerState.SUSPENDED)
+        peer = await until_state(nord, "West", PeerState.SUSPENDED)
+        assert "more than one" in peer.last_error
+        assert "new invite" in peer.mend
+        status = await nord.up.mesh.status()
+        assert len(status.roster.suspended) == 2
+        gone = await nord.up.mesh.revoke("Ost")
+        assert gone.name == "Ost"
+        assert nord.up.mesh.names()[gone.node] == "Ost"
+
+
+async def test_a_fork_of_the_founders_key_is_shown(tmp_path: Path) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        rooms = nord.up.rooms
+        founder = rooms.belongings.founder
+        assert founder is not None
+        number, previous = rooms.roster.next_entry(founder.public)
+        for target in (b"x" * 32, b"y" * 32):
+            entry = write_entry(
+                founder, rooms.roster.mesh, number, previous, Revoke(type(rooms.node)(target))
+            )
+            rooms.roster.merge(entries=[entry])
+        status = await nord.up.mesh.status()
+        assert len(status.roster.forks) == 1
+        assert any("stolen" in trouble.mend for trouble in status.troubles)
+
+
+async def test_a_member_that_was_admitted_elsewhere_shows_its_admission_at_the_door(
+    tmp_path: Path,
+) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Sued", nord)
+        invite = await nord.invite()
+        await nord.stop()
+        west = houses.house("West")
+        await west.join(invite)
+        await sued.stop()
+        await nord.start()
+        await west.start()  # Nord has never heard of West, and Sued is off
+        await until_state(nord, "West", PeerState.LINKED)
+        assert len((await nord.up.mesh.status()).roster.suspended) == 0
+        with trio.fail_after(10):
+            await nord.up.rooms.ledger.settled()
+        await nord.stop()
+        await nord.start()
+        assert west.up.node_id in nord.up.rooms.roster.members()
