@@ -1,5 +1,7 @@
 """Liveness: what must happen in the end, judged after everything has been healed."""
 
+from collections.abc import Sequence
+
 from meshpacs.model.answer import Status
 from meshpacs.model.errors import Unavailable
 from meshpacs.model.ids import MILLISECOND, SECOND, Micros
@@ -31,20 +33,22 @@ def every_query_ends(world: World) -> None:
             raise Violation("EveryQueryEnds", world, f"{asking.origin} had it {late} us late")
 
 
-def everybody_answers(world: World, *, patience_us: Micros = 120 * SECOND) -> list[Asking]:
+def everybody_answers(
+    world: World, *, origins: Sequence[int] | None = None, patience_us: Micros = 120 * SECOND
+) -> list[Asking]:
     """After healing, a question from any node is answered by all, and well before its deadline.
 
-    Each host asks until its answer is whole or `patience_us` has passed since the first try; that
-    members are un-silenced may take a query or a keepalive.
+    Each of the origins (by default all hosts) asks until its answer is whole or `patience_us` has
+    passed since its first try; that members are un-silenced may take a query or a keepalive.
 
     Raises:
         Violation: somebody is still missing.
     """
     askings: list[Asking] = []
-    for host in world.hosts:
+    for origin in range(len(world.hosts)) if origins is None else origins:
         give_up = world.now + patience_us
         while True:
-            asking = _ask_when_allowed(world, host.index)
+            asking = _ask_when_allowed(world, origin)
             world.finish(asking)
             askings.append(asking)
             report = asking.report
@@ -56,7 +60,7 @@ def everybody_answers(world: World, *, patience_us: Micros = 120 * SECOND) -> li
             if report is not None and not missing and asking.finished_at < asking.deadline:
                 break
             if world.now >= give_up:
-                what = f"{host.index} still misses {', '.join(missing) or 'its final'}"
+                what = f"{origin} still misses {', '.join(missing) or 'its final'}"
                 raise Violation("EverybodyAnswers", world, what)
             world.run(world.now + 5 * SECOND)
     return askings

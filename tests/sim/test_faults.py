@@ -60,7 +60,7 @@ def answered(world: World, origin: int = 0) -> Asking:
 
 @pytest.mark.parametrize("settings", [FROZEN, OWN], ids=["frozen overlay", "own overlay"])
 @pytest.mark.parametrize("size", [5, 20, 50])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_one_frozen_member_costs_nobody_else_its_answer(
     size: int, seed: int, settings: Settings
 ) -> None:
@@ -83,7 +83,7 @@ def test_one_frozen_member_costs_nobody_else_its_answer(
     assert second.took_us < 400 * MILLISECOND, f"seed {seed}"
 
     faults.thaw(world, frozen)
-    liveness.everybody_answers(world, patience_us=0)
+    liveness.everybody_answers(world, origins=[0, frozen], patience_us=0)
     world.run(world.now + 12 * SECOND)
     world.end()
 
@@ -109,10 +109,10 @@ def test_a_frozen_asker_has_its_final_when_it_thaws() -> None:
 def test_a_member_that_crashes_in_the_middle_silences_nobody_else(
     size: int, settings: Settings, *, dark: bool
 ) -> None:
-    for seed in range(8):
+    for seed in range(5):
         world = settled(mesh(size, seed), seed, settings)
         crashed = 1 + seed * 5 % (size - 1)
-        when = world.now + (1 + seed * 20) * MILLISECOND
+        when = world.now + (1 + seed * 30) * MILLISECOND
         world.at(when, partial(faults.crash, world, crashed, dark=dark))
         asking = answered(world)
         missing = others(world, asking)
