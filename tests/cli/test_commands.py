@@ -307,7 +307,7 @@ def test_a_command_waits_for_a_node_that_is_just_starting(
 ) -> None:
     said = node.home.running_file.read_text()
     node.home.running_file.write_text('{"pid": 77}')
-    monkeypatch.setattr(client.time, "sleep", lambda _: node.home.running_file.write_text(said))
+    monkeypatch.setattr("time.sleep", lambda _: node.home.running_file.write_text(said))
     assert node.run("status").return_value == 1
 
 
