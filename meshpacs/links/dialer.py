@@ -1,5 +1,7 @@
 """Dialling: a member's addresses in order, the next one before the last has failed (PROTOCOL 2)."""
 
+import os
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 
 import trio
@@ -133,7 +135,10 @@ def _cause(error: OSError) -> str:
     while isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]
     chosen = cause if isinstance(cause, OSError) else error
-    return chosen.strerror or str(chosen)
+    # A name that cannot be resolved has a number of another kind (EAI), and its own words.
+    if chosen.errno is None or isinstance(chosen, socket.gaierror):
+        return chosen.strerror or str(chosen)
+    return os.strerror(chosen.errno)
 
 
 def _nobody(failures: dict[str, MeshError], name: str) -> MeshError:

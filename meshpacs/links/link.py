@@ -84,6 +84,7 @@ class Link:
         self._outbox_bytes = 0
         self._posted = trio.Event()
         self._why_closed: str | None = None
+        self._writing = trio.CancelScope()
         self._scopes: dict[trio.CancelScope, None] = {}
         self._sending = trio.Lock()
         """Held by `send`, and by `receive` while it answers what this version does not know."""
@@ -155,14 +156,14 @@ class Link:
             raise failure[0]
 
     async def _write(self) -> None:
-        while not self.closing:
-            await self._posted.wait()
-            self._posted = trio.Event()
-            while self._outbox and not self.closing:
-                await self._flush()
-        with trio.move_on_after(GOODBYE_S):
-            while self._outbox:
-                await self._flush()
+        with self._writing:
+            while True:
+                await self._posted.wait()
+                self._posted = trio.Event()
+                while self._outbox:
+                    await self._flush()
+                if self.closing:
+                    return
 
     async def _flush(self) -> None:
         batch = [self._outbox.popleft() for _ in range(min(len(self._outbox), BATCH_MESSAGES))]
@@ -175,6 +176,7 @@ class Link:
         """Begin to end the link; whoever runs, sends or receives on it comes back."""
         if self._why_closed is None:
             self._why_closed = reason
+            self._writing.deadline = trio.current_time() + GOODBYE_S
             self._posted.set()
             for scope in self._scopes:
                 scope.cancel()

@@ -261,9 +261,8 @@ def test_an_act_takes_effect_when_enough_founders_have_signed_it() -> None:
 def test_a_grant_needs_the_consent_of_enough_founders() -> None:
     mesh, keys = together(threshold=2)
     bert, invite = identity("bert"), mesh.invite(by=keys[1])
-    assert (
-        mesh.roster.void(invite.granted, NOW_S) == "Not enough founders have agreed to the invite."
-    )
+    lacking = "Not enough founders have agreed to the invite."
+    assert mesh.roster.void(invite.granted, NOW_S) == lacking
     mesh.take(mesh.roster.merge(admissions=[mesh.admission(bert, invite)]))
     assert mesh.roster.why(bert.node) == lacking
     grant = unpack(Grant, invite.granted.body)
