@@ -117,6 +117,8 @@ class Receiving:
         """See `Stage.receive`."""
         self._stores, self._stage, self.entry = stores, stage, entry
         self._study_uid, self._came_from = study_uid, came_from
+        if entry.size_bytes > INSTANCE_BYTES:
+            raise Refused(Reason.TOO_LARGE, f"An instance is larger than {INSTANCE_BYTES} bytes.")
         self.count = leaf_count(entry.size_bytes)
         self._leaves = leaves if self.count > 1 else b""
         if self.count > 1 and (
@@ -124,8 +126,6 @@ class Receiving:
             or content_root(entry.size_bytes, leaves) != entry.root
         ):
             raise WrongLeaf("A leaf list does not fit the content's root.")
-        if entry.size_bytes > INSTANCE_BYTES:
-            raise Refused(Reason.TOO_LARGE, f"An instance is larger than {INSTANCE_BYTES} bytes.")
         preface = announced_preface(
             Announced(entry.sop_class, entry.sop_uid, entry.transfer_syntax)
         )
@@ -139,7 +139,11 @@ class Receiving:
                 self._file = self._resume(preface)
             else:
                 self._path, self._file = stores.blobs.new_file()
-                write_all(self._file, preface)
+                try:
+                    write_all(self._file, preface)
+                except OSError:
+                    self.discard()
+                    raise
         except OSError as error:
             raise disk_fault(error, stores.blobs.folder) from error
 
