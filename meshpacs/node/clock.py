@@ -1,4 +1,4 @@
-"""Time for the engine: monotonic microseconds since the start, and how far off the wall is."""
+"""Time for the engine: monotonic microseconds since the start, and the wall clock beside it."""
 
 import time
 from collections.abc import Callable
@@ -28,10 +28,6 @@ class Clock:
     def wall(self) -> Micros:
         """Unix microseconds; may jump."""
         return self._wall()
-
-    def offset(self) -> Micros:
-        """The wall's lead over `now`, read anew each time, because walls are set by people."""
-        return self._wall() - self.now()
 
     def when(self, deadline: Micros | None) -> float:
         """A deadline of the engine as trio's time; infinity for none."""

@@ -18,7 +18,7 @@ from meshpacs.node.reach import advertised, only_loopback
 from meshpacs.node.rooms import Rooms
 from meshpacs.node.views import InviteView, RevokeView
 from meshpacs.wire.entries import Revoke, write_entry
-from meshpacs.wire.invite import make_invite, write_invite
+from meshpacs.wire.invite import make_invite, read_invite, write_invite
 from meshpacs.wire.keys import FounderKey
 from meshpacs.wire.messages import Knock, Welcome
 from meshpacs.wire.record import write_record
@@ -117,12 +117,13 @@ class Membership:
             addresses=addresses[:ADDRESSES],
         )
         log.info("invite_made", invite=short(made.public), role=role.value, expires_s=expires_s)
+        text = write_invite(made)
         return InviteView(
-            text=write_invite(made),
+            text=text,
             mesh_name=rooms.roster.name,
             role=role,
             expires_us=made.expires_s * 1_000_000,
-            addresses=addresses[:ADDRESSES],
+            addresses=read_invite(text).addresses,
         )
 
     def _others_addresses(self, *, local: bool) -> tuple[str, ...]:

@@ -42,12 +42,12 @@ from meshpacs.wire.roster import News
 
 log = structlog.get_logger()
 
-SETTLE_S = 1.5
-"""Seconds that a stop waits for the roster and the boots to be written. The whole stop may take 5,
-of which closing the archive may take 2."""
+SETTLE_S = 1.0
+"""Seconds that a stop waits for the roster and the boots to be written. With the second that
+links take to close and `VAULT_S` a stop stays below 5."""
 
-VAULT_S = 3.0
-"""Seconds that closing the archive may take, `vault.CLOSE_S` and a checkpoint of its index."""
+VAULT_S = 2.5
+"""Seconds that closing the archive may take: `vault.CLOSE_S` and a checkpoint of its index."""
 
 ADMIT_S = 60.0
 """Seconds that a joiner has to knock and to read the roster: as long as it waits itself."""

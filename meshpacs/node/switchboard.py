@@ -163,13 +163,15 @@ class Switchboard:
             line.link.close(reason)
         if lines:
             log.info("hung_up", peer=short(peer), links=len(lines), reason=reason)
-            self.meters.of(peer).trouble(f"Hung up: {reason}.", "", self.meters.wall())
+            mend = "" if everything else "It is dialled again by itself."
+            self.meters.of(peer).trouble(f"Hung up: {reason}.", mend, self.meters.wall())
 
     def blame(self, peer: NodeId, what: str) -> None:
         """Count and log a breach of the protocol."""
-        log.warning("peer_blamed", peer=short(peer), what=what)
         meter = self.meters.of(peer)
         meter.blamed += 1
+        if _worth_a_line(meter.blamed):
+            log.warning("peer_blamed", peer=short(peer), what=what, so_far=meter.blamed)
         meter.trouble(what, "Compare the versions of both nodes.", self.meters.wall())
 
     def _post(self, line: Line, message: Message) -> None:
@@ -181,8 +183,7 @@ class Switchboard:
     def _dropped(self, peer: NodeId, message: Message) -> None:
         meter = self.meters.of(peer)
         meter.dropped += 1
-        # One line for the first, the second, the fourth…: a stuck peer fills no disk with logs.
-        if meter.dropped & (meter.dropped - 1) == 0:
+        if _worth_a_line(meter.dropped):
             log.warning(
                 "outbox_full",
                 peer=short(peer),
@@ -247,8 +248,12 @@ class Switchboard:
         return await self._dial_link(member, purpose)
 
     def _failed(self, peer: NodeId, error: MeshError, purpose: Purpose) -> None:
-        log.info("dial_failed", peer=short(peer), purpose=purpose.name.lower(), cause=error.what)
-        self.meters.of(peer).trouble(error.what, error.mend, self.meters.wall())
+        meter = self.meters.of(peer)
+        if error.what != meter.last_error:  # a member that is off all night is one line, not 500
+            log.info(
+                "dial_failed", peer=short(peer), purpose=purpose.name.lower(), cause=error.what
+            )
+        meter.trouble(error.what, error.mend, self.meters.wall())
 
     # ------------------------------------------------------------ serving
 
@@ -380,3 +385,8 @@ class Switchboard:
         except Unavailable as error:
             log.info("link_lost", peer=short(peer), cause=error.what)
             self.meters.of(peer).trouble(error.what, error.mend, self.meters.wall())
+
+
+def _worth_a_line(count: int) -> bool:
+    """The first, the second, the fourth…: a peer that misbehaves for ever fills no disk."""
+    return count & (count - 1) == 0

@@ -30,7 +30,7 @@ READS = 8
 WRITES = 8
 """Writes at once; they share their commits. A guess."""
 
-CLOSE_S = 2.0
+CLOSE_S = 1.5
 """Seconds that reads under way have to end when the archive is closed. A guess."""
 
 

@@ -8,6 +8,7 @@ import trio
 import trio.testing
 
 from meshpacs.model.errors import LocalFault
+from meshpacs.model.ids import Digest
 from meshpacs.model.member import Role
 from meshpacs.node.config import default_toml
 from meshpacs.node.views import PeerState
@@ -219,3 +220,16 @@ async def test_a_member_that_was_admitted_elsewhere_shows_its_admission_at_the_d
         await nord.stop()
         await nord.start()
         assert west.up.node_id in nord.up.rooms.roster.members()
+
+
+async def test_an_entry_that_the_roster_does_not_take_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        await houses.member("Sued", nord)
+        monkeypatch.setattr(
+            type(nord.up.rooms.roster), "next_entry", lambda *_: (99, Digest(b"x" * 32))
+        )
+        with pytest.raises(LocalFault, match="did not take the entry"):
+            await nord.up.mesh.revoke("Sued")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import structlog.testing
 import trio
 
 from meshpacs.archive.archive import Archive
@@ -13,6 +14,7 @@ from meshpacs.engine.engine import Engine
 from meshpacs.model.errors import LocalFault, Unavailable
 from meshpacs.model.ids import Micros
 from meshpacs.node import status as status_module
+from meshpacs.node.ledger import RosterLog
 from meshpacs.node.views import Health, PeerState
 from tests.node.houses import street, study
 
@@ -131,3 +133,30 @@ async def test_a_roster_that_cannot_be_written_is_broken(tmp_path: Path) -> None
         status = await nord.up.mesh.status()
         assert status.level is Health.BROKEN
         await nord.stop()
+
+
+async def test_a_stop_does_not_wait_for_a_disk_that_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        await nord.up.rooms.ledger.settled()
+        monkeypatch.setattr(RosterLog, "append", full)
+        nord.up.rooms.ledger.keep_roster([b"entry"], [], [])
+        with structlog.testing.capture_logs() as logs:
+            await nord.stop()
+        assert "ledger_unsettled" in [line["event"] for line in logs]
+
+
+async def test_a_new_member_that_was_never_linked_is_no_trouble_yet(tmp_path: Path) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        west = houses.house("West")
+        await west.join(await nord.invite())
+        (peer,) = await nord.up.mesh.peers()
+        assert (peer.name, peer.round_trip_us, peer.clock_offset_us) == ("West", None, None)
+        assert peer.address == ""
+        assert peer.last_seen_us == 0

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
+import structlog.testing
 import trio
 import trio.testing
 
@@ -312,3 +313,15 @@ async def test_more_links_than_the_limit_are_closed_unserved(
     refused = await stage.served(FakeLink(BERT))
     assert refused.aclosed
     assert names(stage) == ["linked"]
+
+
+async def test_a_member_that_is_off_all_night_is_one_line_in_the_log(stage: Stage) -> None:
+    stage.answers[ANNA] = Unavailable("127.0.0.1:1 refused the connection.", "Is it up?")
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(5):
+            stage.board.dial(ANNA)
+            await trio.testing.wait_all_tasks_blocked()
+        for _ in range(5):
+            stage.board.blame(BERT, "A forged answer came.")
+    assert [line["event"] for line in logs] == ["dial_failed"] + ["peer_blamed"] * 3
+    assert stage.board.meters.of(BERT).blamed == 5
