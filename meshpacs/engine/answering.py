@@ -55,7 +55,8 @@ class Answering:
             PeerFault: the copy breaks the protocol or is forged; the state is unchanged.
         """
         sender = self._peers.get(peer)
-        if sender is None or not sender.carries:
+        # By roles alone: that we have not caught up with a peer does not mean that it has not.
+        if sender is None or not self._roll.carries(peer):
             raise PeerFault("An Ask came over a link that carries none.")
         if self._flood.names(peer, ask.token):
             raise PeerFault("An Ask came with a token that is in use.")

@@ -15,6 +15,7 @@ from meshpacs.wire.messages import (
     Ask,
     ChainHead,
     Digests,
+    Got,
     Heads,
     Message,
     Ping,
@@ -221,6 +222,13 @@ def test_whoever_is_behind_catches_up_before_it_is_asked() -> None:
     engine.receive(CARL, HEADS, NOW)
     _, effects = engine.ask(CT, Everyone(), NOW)
     assert only(Ask, sent(effects)) in sent(effects, BERT)
+
+
+def test_who_has_caught_up_with_us_may_ask_before_we_have_with_it() -> None:
+    engine, _ = gossiping(dict(EVERYBODY))
+    engine.linked(ANNA, NOW, outbound=True)
+    ask = Clinic().ask(ANNA, 1)
+    assert only(Got, sent(engine.receive(ANNA, ask, NOW), ANNA)) == Got(1)
 
 
 def test_news_of_the_roster_change_the_members() -> None:
