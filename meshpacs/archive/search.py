@@ -104,9 +104,11 @@ def narrow(query: Query, judged: Level) -> list[Condition]:
     conditions = []
     for tag, value in query.keys:
         texts = [t.strip(" \0") for t in value if isinstance(t, str)]
-        texts = [t for t in texts if t.strip("*")]
+        texts = [t for t in texts if t]
         if tag not in offered or universal(value) or not texts or EMPTY in texts:
             continue
+        if not all(t.strip("*") for t in texts):
+            continue  # one of the values asks for everything
         if tag in EXACT:
             conditions.append(_among(EXACT[tag], texts))
         elif tag in TEXT:

@@ -144,9 +144,8 @@ def test_the_files_for_character_sets_are_read_as_pydicom_reads_them() -> None:
                 continue
             raw = data.PatientName.original_string
             meant = str(data.PatientName)
-        own = Charset(
-            codec_of(([terms] if isinstance(terms, str) else terms)[0]) or "ascii", "latin_1"
-        )
+        first = terms if isinstance(terms, str) else next(iter(terms), "")
+        own = Charset(codec_of(first) or "ascii", "latin_1")
         assert own.text(raw, name=True).rstrip("= ") == meant.rstrip("= "), path.name
         compared += 1
     assert compared >= 15
