@@ -40,8 +40,8 @@ class Receiving(Protocol):
         """Leaves that are there and right."""
         ...
 
-    def write_leaf(self, chunk: Buffer) -> None:
-        """The next leaf, verified."""
+    def write_leaf(self, chunk: Buffer, *, verified: bool = False) -> None:
+        """The next leaf, hashed here unless the caller has verified it."""
         ...
 
     def commit(self) -> object:
@@ -76,7 +76,7 @@ class _File:
     entry: Entry
     leaves: bytes
     receiving: Receiving | None = None
-    waiting: deque[Buffer] = field(default_factory=deque)
+    waiting: deque[Ready] = field(default_factory=deque)
     whole: bool = False
     giver: NodeId | None = None
     at_work: bool = False
@@ -155,20 +155,16 @@ class Landing:
     async def resume(self, entry: Entry, leaves: bytes, giver: NodeId) -> int:
         """Open a content of which a part may be here; how many leaves of it are here and right.
 
+        Once for each content, before any leaf of it is handed in.
+
         Raises:
             PeerFault: the leaf list is not the root's.
         """
-        file = self._files.get(entry.root)
-        if file is None or file.receiving is None:
-            receiving = await trio.to_thread.run_sync(
-                self._receive, entry, leaves, giver, limiter=self._limiter
-            )
-            file = self._files.setdefault(entry.root, _File(entry, leaves))
-            if file.receiving is None:
-                file.receiving = receiving
-            else:
-                receiving.close()
-        return file.receiving.have
+        receiving = await trio.to_thread.run_sync(
+            self._receive, entry, leaves, giver, limiter=self._limiter
+        )
+        self._files[entry.root] = _File(entry, leaves, receiving)
+        return receiving.have
 
     def append(
         self, entry: Entry, leaves: bytes, giver: NodeId, ready: Sequence[Ready], *, whole: bool
@@ -178,7 +174,7 @@ class Landing:
         Does not wait for room: what fills a gap must not wait behind what it is the gap of.
         """
         file = self._files.setdefault(entry.root, _File(entry, leaves))
-        file.waiting.extend(leaf.data for leaf in ready)
+        file.waiting.extend(ready)
         self._bytes += sum(len(leaf.data) for leaf in ready)
         file.whole = whole
         file.giver = giver
@@ -200,7 +196,7 @@ class Landing:
                 )
             except Refused as refused:
                 refusal = refused
-            self.free(sum(map(len, batch)))
+            self.free(sum(len(leaf.data) for leaf in batch))
             if whole:
                 del self._files[file.entry.root]
                 self._at_work -= 1
@@ -209,11 +205,12 @@ class Landing:
         file.at_work = False
         self._at_work -= 1
 
-    def _write_batch(self, file: _File, batch: list[Buffer], whole: bool, giver: NodeId) -> None:
+    def _write_batch(self, file: _File, batch: list[Ready], whole: bool, giver: NodeId) -> None:
         if file.receiving is None:
             file.receiving = self._receive(file.entry, file.leaves, giver)
-        for data in batch:
-            file.receiving.write_leaf(data)
+        for leaf in batch:
+            assert leaf.index == file.receiving.have, "a leaf out of order"
+            file.receiving.write_leaf(leaf.data, verified=True)
         if whole:
             file.receiving.commit()
 

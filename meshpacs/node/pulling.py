@@ -42,6 +42,7 @@ class Cargo:
     """Contents of which leaves may be staged; how many shows once their leaf list is here."""
     tasks: trio.Nursery
     """Outlives each link: what a lost holder has given is still verified and written."""
+    resuming: trio.Lock = field(default_factory=trio.Lock)
     lists: dict[Digest, bytes] = field(default_factory=dict)
     """Verified leaf lists of contents under way."""
 
@@ -174,7 +175,6 @@ class Pulling:
                 cargo.plan.missing(holder, root)
                 self._stir()
             case Leaves(root=root, leaves=leaves) if leaves and root in cargo.partial:
-                cargo.partial.discard(root)
                 cargo.tasks.start_soon(self._resume, cargo, holder, cargo.entries[root], leaves)
             case Leaves(root=root, leaves=leaves):
                 self._take_list(cargo, holder, root, leaves)
@@ -186,14 +186,17 @@ class Pulling:
 
     async def _resume(self, cargo: Cargo, holder: NodeId, entry: Entry, leaves: bytes) -> None:
         """Find how much of a content is staged, before anybody is asked for its leaves."""
-        try:
-            have = await cargo.landing.resume(entry, leaves, holder)
-        except PeerFault:
-            cargo.partial.add(entry.root)  # the next list may be right
-        else:
-            resumed = cargo.plan.resume(entry.root, have)
-            if resumed.whole:
-                cargo.landing.append(entry, leaves, holder, (), whole=True)
+        # One at a time: another holder's list may come while the first is still looked at.
+        async with cargo.resuming:
+            if entry.root in cargo.partial:
+                try:
+                    have = await cargo.landing.resume(entry, leaves, holder)
+                except PeerFault:
+                    pass  # the plan judges it below, and the next list may be right
+                else:
+                    cargo.partial.discard(entry.root)
+                    if cargo.plan.resume(entry.root, have).whole:
+                        cargo.landing.append(entry, leaves, holder, (), whole=True)
         self._take_list(cargo, holder, entry.root, leaves)
 
     def _take_list(self, cargo: Cargo, holder: NodeId, root: Digest, leaves: bytes) -> None:

@@ -1,16 +1,17 @@
 """Fetching studies: whole, verified, from whoever has them, resumed, and shown all at once."""
 
 import sqlite3
+import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import trio
 from structlog.testing import capture_logs
 
 from meshpacs.archive.faults import DiskFull
-from meshpacs.archive.stage import Receiving
+from meshpacs.archive.stage import Receiving, Stage
 from meshpacs.links.link import Link
 from meshpacs.links.transfer import Known, give
 from meshpacs.model.errors import PeerFault, Unavailable
@@ -23,7 +24,7 @@ from meshpacs.node.pulling import Pulling
 from meshpacs.node.selection import Selection
 from meshpacs.node.serving import Serving
 from meshpacs.node.views import FetchDone, FetchProgress
-from tests.node.clinics import KO, SR, STUDY, clinics, instance
+from tests.node.clinics import KO, SR, STUDY, Clinic, clinics, instance
 
 KIB = 1024
 
@@ -328,6 +329,55 @@ async def test_a_wrong_leaf_list_does_not_spoil_what_is_staged(tmp_path: Path) -
         carl.holders = [bert.node]
         await carl.fetch()
         assert sorted(index for _, index in bert.served) == [3, 4, 5]
+
+
+async def test_a_holder_lost_while_its_leaf_list_is_looked_at_spoils_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with clinics(tmp_path, "anna", "bert", "carl") as hall:
+        anna, bert, carl = hall
+        file = instance(1, size=5 * LEAF_BYTES)
+        anna.take(file)
+        bert.take(file)
+        (entry,) = anna.entries()
+        leaves = anna.archive.leaves(entry.root)
+        assert leaves is not None
+        with carl.archive.stage(Selection(STUDY).name).receive(entry, leaves) as receiving:
+            for index in range(3):
+                receiving.write_leaf(anna.archive.read_leaf(entry.root, index))
+        second = threading.Event()
+        lists = 0
+        receive = Stage.receive
+
+        def slow(stage: Stage, *args: Any, **more: Any) -> Receiving:
+            if lists == 1:
+                (fetch,) = carl.fetcher._fetches.values()
+                trio.from_thread.run_sync(fetch._pulling._links[givers[0].node].cancel)
+                assert second.wait(20)
+            return receive(stage, *args, **more)
+
+        givers: list[Clinic] = []
+
+        def watch(clinic: Clinic) -> None:
+            right = clinic.serving.leaves
+
+            async def watched(root: Digest) -> bytes:
+                nonlocal lists
+                givers.append(clinic)
+                lists += 1
+                found = await right(root)
+                if lists == 2:
+                    second.set()
+                return found
+
+            monkeypatch.setattr(clinic.serving, "leaves", watched)
+
+        watch(anna)
+        watch(bert)
+        monkeypatch.setattr(Stage, "receive", slow)
+        done = await carl.fetch()
+        assert (done.instances, done.partial) == (1, False)
+        assert sorted(index for _, index in givers[1].served) == [3, 4, 5]
 
 
 async def test_what_a_holder_lacks_comes_from_another(tmp_path: Path) -> None:
