@@ -14,6 +14,9 @@ from meshpacs.model.limits import HANDSHAKE_S, HANDSHAKES
 
 log = structlog.get_logger()
 
+GOODBYE_S = 1.0
+"""Seconds that closing the listeners may take; it takes none, but no shield is without a limit."""
+
 BACKLOG = 128
 """Connections that the system keeps for us. A guess."""
 
@@ -71,7 +74,7 @@ class Door:
 
     async def aclose(self) -> None:
         """Stop listening."""
-        with trio.CancelScope(shield=True):  # closing a listener does not wait
+        with trio.move_on_after(GOODBYE_S, shield=True):
             for listener in self._listeners:
                 await listener.aclose()
         self._listeners.clear()
