@@ -61,7 +61,7 @@ STUDY_COLUMNS = (
     " t.series_count, t.instance_count"
 )
 COLUMNS = {
-    Level.PATIENT: "p.patient, p.record",
+    Level.PATIENT: "p.patient",
     Level.STUDY: STUDY_COLUMNS,
     Level.SERIES: f"{STUDY_COLUMNS}, s.series, s.record, s.instance_count",
     Level.IMAGE: f"{STUDY_COLUMNS}, s.series, s.record, s.instance_count, i.instance, i.record",
@@ -200,7 +200,8 @@ class Search:
                 seen.add(number)  # a relational key may be met by several of an entity's parts
             if len(rows) == limit:
                 return Found(tuple(rows), truncated=True)
-            rows.append(self._row(patient, record))
+            whole = self._query.level is Level.PATIENT and self._judged is not Level.PATIENT
+            rows.append(self._row(patient, self._patient(number) if whole else record))
         return Found(tuple(rows), truncated=False)
 
     def _candidates(self) -> Iterator[tuple[int, tuple[int, str, int], Record]]:
@@ -213,10 +214,7 @@ class Search:
         values = [value for _, bound in conditions for value in bound]
         for row in self._con.execute(sql, values):
             if self._judged is Level.PATIENT:
-                record = unpack(row[1])
-                if self._counts_patients:
-                    record.update(self._patient_counts(row[0]))
-                yield row[0], (row[0], "", 0), record
+                yield row[0], (row[0], "", 0), self._patient(row[0])
                 continue
             record = dict(self._study(row))
             if self._judged is not Level.STUDY:
@@ -249,6 +247,14 @@ class Search:
         record = unpack(packed)  # type: ignore[arg-type]  # a BLOB
         record[SERIES_INSTANCES] = (str(instances),)
         self._upper["series"] = (series, record)  # type: ignore[assignment]  # an INTEGER
+        return record
+
+    def _patient(self, patient: int) -> Record:
+        """A patient as a search for patients shows it, not as one of the studies has it."""
+        (row,) = self._con.execute("SELECT record FROM patients WHERE patient = ?", (patient,))
+        record = unpack(row[0])
+        if self._counts_patients:
+            record.update(self._patient_counts(patient))
         return record
 
     def _patient_counts(self, patient: object) -> Record:

@@ -1,0 +1,375 @@
+"""Import: DICOM is found by content wherever it is, each file has an outcome, stopping is safe."""
+
+import errno
+import os
+import shutil
+import struct
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meshpacs.archive.archive import Archive
+from meshpacs.archive.faults import DiskFull, Reason, Refused
+from meshpacs.archive.ingest import Import, Imported, Taken, Tally
+from meshpacs.archive.sources import (
+    RECORDS,
+    Media,
+    Source,
+    check_directory,
+    locate,
+    printable,
+    read_directory,
+)
+from meshpacs.model.limits import HEADER_BYTES, ZIP_DIRECTORY_BYTES
+from tests.archive.instances import EXPLICIT, corpus, element, instance, item, part10
+
+MEDIUM = "dicomdirtests"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    with Archive.open(tmp_path / "archive") as opened:
+        yield opened
+
+
+def run(archive: Archive, *paths: Path) -> tuple[dict[str, Imported], Tally]:
+    importing = Import(archive, paths)
+    outcomes = {outcome.name: outcome for outcome in importing}
+    return outcomes, importing.tally
+
+
+def taken(outcomes: dict[str, Imported]) -> Counter[str]:
+    return Counter(outcome.taken.value for outcome in outcomes.values())
+
+
+def medium() -> Path:
+    return next(p for p in corpus() if p.parent.name == MEDIUM).parent
+
+
+# ---------------------------------------------------------------- what is found
+
+
+def test_a_folder_of_real_files_is_imported_and_again_changes_nothing(archive: Archive) -> None:
+    folders = sorted({next(p for p in f.parents if p.name == "data") for f in corpus()})
+    first, tally = run(archive, *folders)
+    assert len(first) >= len(corpus())  # Python's own files are beside them
+    assert taken(first) == {
+        "stored": tally.stored, "conflict": tally.conflict, "unchanged": tally.unchanged,
+        "refused": 23, "skipped": tally.skipped,
+    }  # fmt: skip
+    assert (tally.stored, tally.seen) == (155, len(first))
+    reasons = Counter(o.reason for o in first.values() if o.taken is Taken.REFUSED)
+    assert reasons == {Reason.MISSING_UID: 20, Reason.TRUNCATED: 3}
+    counts = archive.counts()
+    again, repeated = run(archive, *folders)
+    assert (repeated.stored, repeated.refused) == (0, 23)
+    assert archive.counts() == counts
+    assert all(o.what for o in again.values() if o.taken in {Taken.REFUSED, Taken.SKIPPED})
+
+
+def test_names_do_not_matter_and_links_do_not_go_round(archive: Archive, tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    (top / "deep" / "deeper").mkdir(parents=True)
+    (top / "deep" / "report.pdf").write_bytes(instance("1.1"))
+    (top / "deep" / "deeper" / "IM0001").write_bytes(instance("1.2"))
+    (top / "picture.dcm").write_bytes(b"GIF89a" * 100)
+    (top / "empty.dcm").write_bytes(b"")
+    (top / "deep" / "round").symlink_to(top, target_is_directory=True)
+    (top / "dangling").symlink_to(tmp_path / "nowhere")
+    if sys.platform != "win32":
+        os.mkfifo(top / "pipe")
+    outcomes, tally = run(archive, top)
+    assert (tally.stored, tally.skipped, tally.seen) == (2, 2, 4)
+    assert tally.bytes == len(instance("1.1")) * 2
+    assert outcomes[str(top / "picture.dcm")].reason is Reason.NOT_DICOM
+
+
+def test_the_archives_own_folder_is_not_imported(archive: Archive, tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(instance("1.1"))
+    run(archive, tmp_path)
+    _, tally = run(archive, tmp_path)
+    assert (tally.seen, tally.unchanged) == (1, 1)
+
+
+def test_what_is_not_there_or_cannot_be_read_is_said(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.dcm").write_bytes(instance("1.1"))
+    outcomes, tally = run(archive, tmp_path / "nowhere", tmp_path / "in")
+    assert (tally.refused, tally.stored) == (1, 1)
+    assert outcomes[str(tmp_path / "nowhere")].reason is Reason.UNREADABLE
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    for name in ("open", "iterdir"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, denied)
+            (found,) = Media().find([tmp_path / "in"])
+        assert not isinstance(found, Source)
+        assert "Permission denied" in found.fault.what
+    (source,) = Media().find([tmp_path / "in"])
+    assert isinstance(source, Source)
+    (tmp_path / "in" / "a.dcm").unlink()
+    with pytest.raises(Refused, match="cannot be read"):
+        list(source.chunks())
+
+
+# ---------------------------------------------------------------- zip files
+
+
+def zipped(path: Path, **files: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as box:
+        for name, data in files.items():
+            box.writestr(name.replace("__", "/"), data)
+    return path
+
+
+def test_zip_files_are_looked_into_by_content(archive: Archive, tmp_path: Path) -> None:
+    inner = zipped(tmp_path / "inner.zip", a=instance("1.4")).read_bytes()
+    folder = tmp_path / "in"
+    folder.mkdir()
+    box = zipped(folder / "exam.bin", CD__IM1=instance("1.1"), readme=b"hello", inner=inner,
+                 **{"..__..__IM2": instance("1.2"), "CD__": b""})  # fmt: skip
+    outcomes, _ = run(archive, folder)
+    said = {name.removeprefix(f"{box}!"): o.taken.value for name, o in outcomes.items()}
+    assert said == {
+        "CD/IM1": "stored",
+        "../../IM2": "stored",
+        "readme": "skipped",
+        "inner": "skipped",
+    }
+    assert not (tmp_path.parent / "IM2").exists()
+
+
+def test_an_empty_zip_and_a_damaged_one_are_passed_over(archive: Archive, tmp_path: Path) -> None:
+    good = zipped(tmp_path / "good.zip", a=instance("1.1")).read_bytes()
+    zipped(tmp_path / "empty.zip")
+    (tmp_path / "cut.zip").write_bytes(good[: len(good) // 2])
+    (tmp_path / "short.zip").write_bytes(good[:-10])
+    garbled = bytearray(good)
+    garbled[60:90] = b"\xff" * 30
+    (tmp_path / "garbled.zip").write_bytes(garbled)
+    shifted = bytearray(good)
+    at = good.rindex(b"PK\5\6")
+    struct.pack_into("<L", shifted, at + 16, 1 << 30)
+    (tmp_path / "shifted.zip").write_bytes(shifted)
+    outcomes, tally = run(archive, *sorted(tmp_path.glob("*.zip")))
+    assert (tally.stored, tally.refused) == (1, 4)
+    assert {o.reason for o in outcomes.values() if o.taken is Taken.REFUSED} == {Reason.UNREADABLE}
+    assert list((tmp_path / "archive" / "arriving").iterdir()) == []
+
+
+def test_an_encrypted_member_is_refused(archive: Archive, tmp_path: Path) -> None:
+    box = bytearray(zipped(tmp_path / "a.zip", a=instance("1.1"), b=instance("1.2")).read_bytes())
+    at = box.index(b"PK\1\2")
+    box[at + 8] |= 1  # the flag alone: there is no password to try
+    box[6] |= 1
+    (tmp_path / "a.zip").write_bytes(box)
+    outcomes, tally = run(archive, tmp_path / "a.zip")
+    assert (tally.stored, tally.refused) == (1, 1)
+    assert outcomes[f"{tmp_path / 'a.zip'}!a"].reason is Reason.UNREADABLE
+
+
+def test_a_zip_bomb_is_refused_before_it_is_opened(archive: Archive, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as box, box.open("bomb", "w") as file:
+        file.write(instance("1.1"))
+        for _ in range((HEADER_BYTES >> 20) + 1):
+            file.write(b"\0" * (1 << 20))
+    outcomes, tally = run(archive, path)
+    assert tally.refused == 1
+    assert outcomes[f"{path}!bomb"].reason is Reason.TOO_LARGE
+
+
+def test_a_zip_that_lies_about_its_size_yields_no_more_than_it_said(
+    archive: Archive, tmp_path: Path
+) -> None:
+    box = bytearray(
+        zipped(tmp_path / "a.zip", a=instance("1.1", pixels=b"\0" * 90_000)).read_bytes()
+    )
+    at = box.index(b"PK\1\2")
+    struct.pack_into("<L", box, at + 24, 2_000)
+    (tmp_path / "a.zip").write_bytes(box)
+    _, tally = run(archive, tmp_path / "a.zip")
+    assert tally.refused == 1
+
+
+def test_a_zip_with_an_endless_list_of_files_is_refused() -> None:
+    end = struct.pack("<LHHHHLLH", 0x06054B50, 0, 0, 1, 1, ZIP_DIRECTORY_BYTES + 1, 0, 0)
+    big = struct.pack("<LQHHLLQQQQ", 0x06064B50, 44, 45, 45, 0, 0, 1, 1, 1 << 40, 0)
+    locator = struct.pack("<LLQL", 0x07064B50, 0, 0, 1)
+    wide = struct.pack("<LHHHHLLH", 0x06054B50, 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0, 0)
+    for box in (end, big + locator + wide, wide):
+        with pytest.raises(Refused) as caught:
+            check_directory(BytesIO(box))
+        assert caught.value.reason is Reason.TOO_LARGE
+    small = zipped_bytes(b"x")
+    check_directory(BytesIO(small))
+    with pytest.raises(Refused):
+        check_directory(BytesIO(b"PK\3\4" + b"\0" * 100))
+
+
+def zipped_bytes(data: bytes) -> bytes:
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w") as box:
+        box.writestr("x", data)
+    return out.getvalue()
+
+
+def test_names_from_a_zip_play_no_tricks_on_a_terminal() -> None:
+    assert printable("IM\x1b[2J\n1 é") == "IM\ufffd[2J\ufffd1 é"
+
+
+# ---------------------------------------------------------------- DICOMDIR
+
+
+def test_a_dicomdir_brings_the_files_that_it_names(archive: Archive) -> None:
+    outcomes, tally = run(archive, medium() / "DICOMDIR")
+    assert outcomes.pop(str(medium() / "DICOMDIR")).taken is Taken.SKIPPED
+    assert len(outcomes) == 31
+    assert (tally.stored + tally.conflict, tally.refused) == (31, 0)
+
+
+def test_a_medium_in_lower_case_is_found_too(archive: Archive, tmp_path: Path) -> None:
+    with (medium() / "DICOMDIR").open("rb") as file:
+        wanted = read_directory(file)
+    for parts in wanted:
+        target = tmp_path.joinpath(*(part.lower() for part in parts))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(medium().joinpath(*parts), target)
+    shutil.copy(medium() / "DICOMDIR", tmp_path / "dicomdir")
+    tmp_path.joinpath(*(part.lower() for part in wanted[0])).unlink()
+    _, tally = run(archive, tmp_path / "dicomdir")
+    assert (tally.stored + tally.conflict, tally.refused, tally.skipped) == (30, 1, 1)
+
+
+def test_every_kind_of_dicomdir_is_read() -> None:
+    counts: dict[str, int | str] = {}
+    for path in sorted(medium().glob("DICOMDIR*")):
+        with path.open("rb") as file:
+            try:
+                counts[path.name] = len(read_directory(file))
+            except Refused as refused:
+                counts[path.name] = refused.reason.value
+    # This one was shortened by hand, and its sequence's length was left as it was.
+    assert counts.pop("DICOMDIR-nooffset") == "malformed"
+    assert counts.pop("DICOMDIR-empty.dcm") == 0
+    assert set(counts.values()) == {31}
+
+
+def directory(*file_ids: str) -> bytes:
+    items = [item(element(0x0004_1500, "CS", one.encode())) for one in file_ids]
+    data = element(RECORDS, "SQ", b"".join(items))
+    return part10(data, EXPLICIT, sop_class="1.2.840.10008.1.3.10")
+
+
+def test_a_dicomdir_cannot_point_outside_its_medium(archive: Archive, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(instance("1.1"))
+    disc = tmp_path / "disc"
+    (disc / "sub").mkdir(parents=True)
+    (disc / "link").symlink_to(tmp_path, target_is_directory=True)
+    (disc / "good").write_bytes(instance("1.2"))
+    names = [
+        "..\\SECRET",
+        "/SECRET",
+        "LINK\\SECRET",
+        "SUB",
+        "C:",
+        ".",
+        "GOOD",
+        "NO\\SUCH",
+        "",
+        "GOOD",
+    ]
+    (disc / "DICOMDIR").write_bytes(directory(*names))
+    _, tally = run(archive, disc / "DICOMDIR")
+    assert (tally.stored, tally.refused, tally.skipped) == (1, 7, 1)
+    assert locate(disc, ("a/b",)) is None
+
+
+def test_a_malformed_dicomdir_is_refused(archive: Archive, tmp_path: Path) -> None:
+    (tmp_path / "DICOMDIR").write_bytes(directory("A", "B")[:-4])
+    told = list(Import(archive, [tmp_path / "DICOMDIR"]))
+    assert {o.reason for o in told} == {Reason.TRUNCATED, Reason.DICOMDIR}
+
+
+def test_a_single_file_is_imported(archive: Archive, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(instance("1.1"))
+    (tmp_path / "dicm").write_bytes(b"\0" * 128 + b"DICM")
+    _, tally = run(archive, tmp_path / "x", tmp_path / "dicm")
+    assert (tally.stored, tally.refused) == (1, 1)
+
+
+# ---------------------------------------------------------------- stopping
+
+
+def test_stopping_between_files_keeps_what_was_told(archive: Archive, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(60):
+        (folder / f"{i:03}").write_bytes(instance(f"1.1.{i}"))
+    importing = Import(archive, [folder], workers=2)
+    outcomes = iter(importing)
+    told = [next(outcomes) for _ in range(5)]
+    outcomes.close()  # type: ignore[attr-defined]
+    held = {entry.sop_uid for entry in archive.study_entries("1.2.3.1")}
+    assert {o.verdict.entry.sop_uid for o in told if o.verdict} <= held
+    assert len(held) < 60
+    assert list((archive.folder / "arriving").iterdir()) == []
+    _, tally = run(archive, folder)
+    assert tally.stored + tally.unchanged == 60
+    assert tally.unchanged == len(held)
+
+
+def test_a_full_disk_ends_an_import_and_keeps_what_was_told(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(30):
+        (folder / f"{i:03}").write_bytes(instance(f"1.1.{i}"))
+    left = 20
+
+    def sync(_: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(archive._stores.blobs, "_sync", sync)
+    told: list[Imported] = []
+    with pytest.raises(DiskFull, match="Make room"):
+        told.extend(Import(archive, [folder], workers=1))
+    monkeypatch.undo()
+    assert told
+    held = {entry.sop_uid for entry in archive.study_entries("1.2.3.1")}
+    assert {o.verdict.entry.sop_uid for o in told if o.verdict} <= held
+    assert list((archive.folder / "arriving").iterdir()) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_bytes_after_a_zips_signature_are_survived(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    box = bytearray(zipped_bytes(instance("1.1")))
+    for _ in range(data.draw(st.integers(1, 10))):
+        box[data.draw(st.integers(4, len(box) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / "fuzzed.zip"
+    path.write_bytes(box)
+    with Media() as media:
+        for found in media.find([path]):
+            if isinstance(found, Source):
+                try:
+                    list(found.chunks())
+                except Refused as refused:
+                    assert refused.reason is Reason.UNREADABLE  # noqa: PT017  # or it was read
