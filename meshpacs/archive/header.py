@@ -212,10 +212,8 @@ class Scanner:
         if length == UNDEFINED:
             if vr in {None, b"SQ", b"UN"}:
                 self._enter(place, tag, want, None)
-            elif vr in LONG_VRS:
-                self._fragments(place.order)
             else:
-                raise self._malformed(f"element {tag:08X} has no length")
+                self._fragments(place.order)
             return False
         self._fits(place, length)
         sequence = want is not None and not isinstance(want, str)
@@ -266,8 +264,6 @@ class Scanner:
         terms = texts("CS", raw, place.order, place.charset)
         # An empty declaration is the default repertoire, not the parent's (PS3.3 C.12.1.1.2).
         place.charset = charset([str(term) for term in terms], self.default)
-        if CHARACTER_SET in place.wanted:
-            place.record[CHARACTER_SET] = terms
 
     def _keep(self, place: _Elements, tag: int, want: str, vr: bytes | None, length: int) -> None:
         raw = self.window.take(self._most(tag, length))

@@ -80,6 +80,7 @@ EXACT = {
 """Columns of UIDs, which have no wild cards and never more than one value."""
 
 TEXT = {PATIENT_ID: "{}.patient_id", _tag("AccessionNumber"): "t.accession"}
+SETS = {MODALITIES: "t.modalities", SOP_CLASSES: "t.sop_classes"}
 DATES = {_tag("PatientBirthDate"): "{}.birth_date", _tag("StudyDate"): "t.study_date"}
 
 Condition = tuple[str, tuple[object, ...]]
@@ -113,6 +114,8 @@ def narrow(query: Query, judged: Level) -> list[Condition]:
             conditions.append(_among(EXACT[tag], texts))
         elif tag in TEXT:
             conditions.append(_text(TEXT[tag].format(letter), texts))
+        elif tag in SETS:
+            conditions.append(_contained(SETS[tag], texts))
         elif tag in DATES:
             conditions.append(_dates(DATES[tag].format(letter), texts))
         elif tag == PATIENT_NAME:
@@ -127,19 +130,20 @@ def _among(column: str, texts: list[str]) -> Condition:
 def _text(column: str, texts: list[str]) -> Condition:
     if not any("*" in text or "?" in text for text in texts):
         return _among(column, [*texts, ANY])
+    test, parts = _contained(column, texts)
+    return (f"({column} = ? OR {test})", (ANY, *parts)) if test else ("", ())
+
+
+def _contained(column: str, texts: list[str]) -> Condition:
     # Any text between wild cards must be in the value somewhere; the longest is the rarest.
     parts = [max(re.split(r"[*?]+", text), key=len) for text in texts]
     if not all(parts):
         return "", ()
-    tests = [f"instr({column}, ?)"] * len(parts)
-    return f"({column} = ? OR {' OR '.join(tests)})", (ANY, *parts)
+    return f"({' OR '.join([f'instr({column}, ?)'] * len(parts))})", tuple(parts)
 
 
 def _name(column: str, texts: list[str]) -> Condition:
-    parts = [_name_part(text) for text in texts]
-    if not all(parts):
-        return "", ()
-    return f"({' OR '.join([f'instr({column}, ?)'] * len(parts))})", tuple(parts)
+    return _contained(column, [_name_part(text) for text in texts])
 
 
 def _name_part(text: str) -> str:

@@ -156,6 +156,13 @@ def test_a_preface_without_transfer_syntax_is_guessed(archive: Archive) -> None:
         assert take(archive, preface + data).entry.transfer_syntax == syntax
 
 
+def test_meta_information_that_is_implicit_though_it_must_not_be_is_read(
+    archive: Archive,
+) -> None:
+    preface = b"\0" * 128 + b"DICM" + element(0x0002_0010, "UI", EXPLICIT.encode(), IMPLICIT)
+    assert take(archive, preface + dataset()).entry.transfer_syntax == EXPLICIT
+
+
 def test_an_instance_is_read_back_only_while_it_is_here(archive: Archive) -> None:
     nowhere = content_root(3, leaf(b"abc"))
     assert not archive.holds(nowhere)

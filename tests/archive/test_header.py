@@ -243,6 +243,13 @@ def test_an_icon_with_fragments_does_not_end_the_scan() -> None:
         assert read(dataset(pixels=b"") + sequence + tail)
 
 
+def test_fragments_that_run_out_of_their_item_are_refused() -> None:
+    icon = item(encapsulated(b"12345678"))
+    short = icon[:4] + struct.pack("<L", len(icon) - 16) + icon[8:]
+    broken = element(0x0088_0200, "SQ", b"", length=len(icon)) + short
+    assert refusal(dataset(pixels=b"") + broken) is Reason.MALFORMED
+
+
 def steps(*ids: bytes, undefined: bool, syntax: str = EXPLICIT) -> bytes:
     order = ">" if syntax == BIG else "<"
     body = b"".join(

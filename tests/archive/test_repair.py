@@ -206,8 +206,8 @@ def test_a_lost_index_is_made_anew_from_the_blobs(tmp_path: Path) -> None:
     assert reopened(tmp_path) == RepairReport()
 
 
-@pytest.mark.parametrize("where", [0, 5000])
-def test_a_damaged_index_is_set_aside_and_made_anew(tmp_path: Path, where: int) -> None:
+@pytest.mark.parametrize(("where", "size"), [(0, 40_000), (5000, 40_000), (-4088, 32)])
+def test_a_damaged_index_is_set_aside_and_made_anew(tmp_path: Path, where: int, size: int) -> None:
     filled(tmp_path, 40)
     index = tmp_path / INDEX_FILE
     con = sqlite3.connect(index)
@@ -216,7 +216,8 @@ def test_a_damaged_index_is_set_aside_and_made_anew(tmp_path: Path, where: int) 
     con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     con.close()
     raw = bytearray(index.read_bytes())
-    raw[where : where + 40_000] = b"\xa5" * 40_000
+    where %= len(raw)
+    raw[where : where + size] = b"\0" * size
     index.write_bytes(raw)
     with Archive.open(tmp_path) as archive:
         assert archive.repaired.index_made_anew
@@ -261,6 +262,49 @@ def test_a_closed_archive_says_so(tmp_path: Path) -> None:
         archive.counts()
     with pytest.raises(LocalFault, match="closed"):
         archive.remember("x", b"")
+
+
+def test_a_number_of_an_earlier_process_is_passed_over(tmp_path: Path) -> None:
+    with Archive.open(tmp_path) as archive:
+        (tmp_path / "arriving" / f"{os.getpid()}-0.part").write_bytes(b"theirs")
+        assert take(archive, instance()).outcome is Outcome.STORED
+
+
+def test_a_disk_that_fails_while_reading_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with Archive.open(tmp_path) as archive:
+        entry = take(archive, instance()).entry
+        with monkeypatch.context() as patch:
+            patch.setattr("meshpacs.archive.archive.open_private", denied)
+            with pytest.raises(DiskReadOnly):
+                archive.read_leaf(entry.root, 0)
+            with pytest.raises(DiskReadOnly):
+                archive.export(entry.root, tmp_path / "out.dcm")
+            patch.setattr("shutil.disk_usage", denied)
+            with pytest.raises(DiskReadOnly):
+                archive.free_bytes()
+        assert archive.read_leaf(entry.root, 0) == dataset()
+
+
+def test_a_stop_that_cannot_be_noted_makes_the_next_start_look_closer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = Archive.open(tmp_path)
+    take(archive, instance())
+
+    def full(*_: object) -> None:
+        raise DiskReadOnly("It cannot be written.")
+
+    monkeypatch.setattr(archive, "remember", full)
+    archive.close()
+    with Archive.open(tmp_path) as again:
+        assert again.repaired.unclean
+        assert again.repaired.sentences == ()
+        assert len(again.study_entries(STUDY)) == 1
 
 
 def test_errors_are_named_by_who_must_act(tmp_path: Path) -> None:
