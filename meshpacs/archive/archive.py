@@ -6,7 +6,6 @@ the node's home holds the lock.
 """
 
 import os
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +14,7 @@ from typing import Self
 from meshpacs.archive.arrival import Announced, Arrival, Stores
 from meshpacs.archive.blobs import Blobs, open_private, write_all
 from meshpacs.archive.charsets import default_codec
-from meshpacs.archive.faults import IndexDamaged, disk_fault
+from meshpacs.archive.faults import disk_fault
 from meshpacs.archive.filing import lose
 from meshpacs.archive.holdings import (
     Conflict,
@@ -29,8 +28,8 @@ from meshpacs.archive.holdings import (
     losses,
     stored,
 )
-from meshpacs.archive.index import Index, Transaction
-from meshpacs.archive.repair import RepairReport, repair
+from meshpacs.archive.index import Transaction
+from meshpacs.archive.repair import RepairReport, begin_session, open_index, repair
 from meshpacs.archive.search import Found, Search
 from meshpacs.archive.stage import (
     DIGEST_BYTES,
@@ -85,11 +84,11 @@ class Archive:
             ) from None
         blobs = Blobs(folder, sync)
         report = RepairReport()
-        index = _open_index(folder / INDEX_FILE, blobs, report)
+        index = open_index(folder / INDEX_FILE, blobs, report)
         stores = Stores(blobs, index, codec)
         try:
             repair(stores, report)
-            index.write(_begin_session)
+            index.write(begin_session)
         except BaseException:
             index.close()
             raise
@@ -380,50 +379,12 @@ class Archive:
 
     def remember(self, name: str, value: bytes) -> None:
         """Keep a small fact durably."""
-        self._stores.index.write(lambda tx: _remember(tx.con, name, value))
+        self._stores.index.write(
+            lambda tx: tx.con.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+        )
 
     def recall(self, name: str) -> bytes | None:
         """A fact that was remembered."""
         with self._stores.index.reading() as con:
             row = con.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else bytes(row[0])
-
-
-def _remember(con: sqlite3.Connection, name: str, value: bytes) -> None:
-    con.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
-
-
-def _open_index(path: Path, blobs: Blobs, report: RepairReport) -> Index:
-    """Open the index; a damaged one is set aside and replaced by an empty one."""
-    try:
-        index = _sound_index(path, blobs)
-    except IndexDamaged:
-        for suffix in ("", "-wal", "-shm"):
-            blobs.set_aside(path.with_name(path.name + suffix))
-        index = Index(path, blobs.sync_folder)
-    with index.reading() as con:
-        names = {name for (name,) in con.execute("SELECT name FROM facts")}
-    # `made` is written after the first repair. Without it the index is new, or its making was
-    # interrupted: either way the blobs know more than it does.
-    report.index_made_anew = "made" not in names and any(files for _, _, files in blobs.walk())
-    report.unclean = "made" in names and "clean" not in names
-    return index
-
-
-def _sound_index(path: Path, blobs: Blobs) -> Index:
-    index = Index(path, blobs.sync_folder)
-    try:
-        with index.reading() as con:
-            clean = con.execute("SELECT 1 FROM facts WHERE name = 'clean'").fetchone()
-        if clean is None:
-            index.check()
-    except BaseException:
-        index.close()
-        raise
-    return index
-
-
-def _begin_session(tx: Transaction) -> None:
-    """Mark the index as complete and in use; only `close` says that it was left in order."""
-    tx.con.execute("DELETE FROM facts WHERE name = 'clean'")
-    _remember(tx.con, "made", b"")

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from meshpacs.archive.arrival import LeafDigests, Stores, scan_file
-from meshpacs.archive.blobs import COPY_BYTES, BlobName, open_private, parse_name
-from meshpacs.archive.faults import Reason, Refused, disk_fault
+from meshpacs.archive.blobs import COPY_BYTES, BlobName, Blobs, open_private, parse_name
+from meshpacs.archive.faults import IndexDamaged, Reason, Refused, disk_fault
 from meshpacs.archive.filing import Candidate, file_candidate, lose
-from meshpacs.archive.index import Transaction
+from meshpacs.archive.index import Index, Transaction
 from meshpacs.archive.part10 import read_preface
 from meshpacs.archive.stage import stage_folder
 from meshpacs.model.content import Content
@@ -69,6 +69,42 @@ class RepairReport:
             (self.set_aside, f"{self.set_aside} damaged files were set aside."),
         )
         return tuple(sentence for happened, sentence in facts if happened)
+
+
+def open_index(path: Path, blobs: Blobs, report: RepairReport) -> Index:
+    """Open the index; a damaged one is set aside and replaced by an empty one."""
+    try:
+        index = _sound_index(path, blobs)
+    except IndexDamaged:
+        for suffix in ("", "-wal", "-shm"):
+            blobs.set_aside(path.with_name(path.name + suffix))
+        index = Index(path, blobs.sync_folder)
+    with index.reading() as con:
+        names = {name for (name,) in con.execute("SELECT name FROM facts")}
+    # `made` is written after the first repair. Without it the index is new, or its making was
+    # interrupted: either way the blobs know more than it does.
+    report.index_made_anew = "made" not in names and any(files for _, _, files in blobs.walk())
+    report.unclean = "made" in names and "clean" not in names
+    return index
+
+
+def _sound_index(path: Path, blobs: Blobs) -> Index:
+    index = Index(path, blobs.sync_folder)
+    try:
+        with index.reading() as con:
+            clean = con.execute("SELECT 1 FROM facts WHERE name = 'clean'").fetchone()
+        if clean is None:
+            index.check()
+    except BaseException:
+        index.close()
+        raise
+    return index
+
+
+def begin_session(tx: Transaction) -> None:
+    """Mark the index as complete and in use; only `close` says that it was left in order."""
+    tx.con.execute("DELETE FROM facts WHERE name = 'clean'")
+    tx.con.execute("INSERT OR REPLACE INTO facts VALUES ('made', x'')")
 
 
 def repair(stores: Stores, report: RepairReport) -> None:
