@@ -48,6 +48,11 @@ _UID = re.compile(r"[0-9.]{1,64}")
 _AGE = re.compile(r"\d{3}[DWMY]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 
+EXAMPLES = (
+    "Write KEY=VALUE, such as 'PatientName=Meier*' or StudyDate=20240101-20241231; docs/CLI.md "
+    "lists the usual keys."
+)
+
 # ---------------------------------------------------------------- words to keys
 
 
@@ -143,7 +148,7 @@ def _named(name: str, inside: Attribute | Element | None) -> Attribute | Element
         return by_name[name.lower()]
     near = [by_name[n].keyword for n in get_close_matches(name.lower(), by_name, n=3, cutoff=0.6)]
     where = f" inside {inside.keyword}" if inside else ""
-    mend = f"Did you mean {' or '.join(near)}?" if near else "See the documented list of keys."
+    mend = f"Did you mean {' or '.join(near)}?" if near else EXAMPLES
     raise LocalFault(f"Nothing can be asked for under {name!r}{where}.", mend)
 
 
@@ -165,6 +170,11 @@ def _values(known: Attribute | Element, text: str) -> Value:
                 known.vr, ("a number", "Write digits; numbers take no wild cards.")
             )
             raise LocalFault(f"{value!r} is not {form}, as {known.keyword} needs.", mend)
+        if known.vr in ("DA", "TM") and _backward(known.vr, value.strip()):
+            # It would match nothing anywhere, and "no such study" would be believed.
+            raise LocalFault(
+                f"{value!r} for {known.keyword} ends before it begins.", "Write the earlier first."
+            )
     return values
 
 
@@ -177,6 +187,16 @@ def _allowed(vr: str, value: str) -> bool:
         return _NUMBER.fullmatch(value) is not None
     form = {"UI": _UID, "AS": _AGE}.get(vr)
     return form is None or form.fullmatch(value) is not None
+
+
+def _backward(vr: str, value: str) -> bool:
+    asked = parse_range(vr, value)
+    return (
+        asked is not None
+        and asked.first is not None
+        and asked.last is not None
+        and asked.last.last_us < asked.first.first_us
+    )
 
 
 def _put(record: Record, elements: list[Attribute | Element], value: Value, path: str) -> None:

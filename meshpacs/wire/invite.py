@@ -244,16 +244,23 @@ def read_invite(text: str) -> Invite:
         BadInvite: it is none, or cut off, mistyped, or of a later version.
     """
     plain = "".join(text.translate(INVISIBLE).split()).strip(EDGES)
-    plain = plain[len(PREFIX) :] if plain[: len(PREFIX)].lower() == PREFIX else plain
+    marked = plain[: len(PREFIX)].lower() == PREFIX
+    plain = plain[len(PREFIX) :] if marked else plain
+    if not plain:
+        raise BadInvite("There is no invite here: the text is empty.", MEND)
     for place, character in enumerate(plain, start=len(PREFIX) + 1):
+        if character not in ALPHABET and not marked:
+            raise BadInvite(f"This is no invite: it does not begin with `{PREFIX}`.", MEND)
         if character not in ALPHABET:
             raise BadInvite(f"This is no invite: its character {place} is {character!r}.", MEND)
     if len(plain) <= LENGTH_CHARACTERS:
         raise BadInvite("This is no invite: it is too short.", MEND)
     high, low = (ALPHABET.index(character) for character in plain[:LENGTH_CHARACTERS])
     length, has = high * len(ALPHABET) + low, len(PREFIX) + len(plain)
-    if length > INVITE_CHARACTERS or has > INVITE_CHARACTERS:
+    if has > INVITE_CHARACTERS:
         raise BadInvite("This is no invite: it is too long.", MEND)
+    if length > INVITE_CHARACTERS:
+        raise BadInvite("This is no invite, or its beginning was mistyped.", MEND)
     if has < length:
         raise BadInvite(f"This invite was cut off: it has {has} of {length} characters.", MEND)
     data = _bytes58(plain[LENGTH_CHARACTERS:])

@@ -116,13 +116,13 @@ def test_a_text_that_was_cut_off_is_told_from_one_that_was_mistyped() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "too short"),
-        ("meshpacs:", "too short"),
+        ("", "is empty"),
+        ("meshpacs:", "is empty"),
         ("meshpacs:ab", "too short"),
-        ("meshpacs:zzz", "too long"),
+        ("meshpacs:zzz", "beginning was mistyped"),
         ("meshpacs:2A" + "a" * 300, "too long"),
         ("meshpacs:0abc", "character 10 is '0'"),
-        ("https://example.org/", "character 15"),
+        ("https://example.org/", "does not begin with `meshpacs:`"),
         ("meshpacs:1D1", "mistyped"),
     ],
 )
