@@ -1,5 +1,6 @@
 """All fetches of this node: two that want the same share one; and what holders hold, for find."""
 
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -44,45 +45,27 @@ class Following:
 
     def __init__(self, fetch: Fetch, cellar: FullCellar, to: Path | None) -> None:
         """`to`: export the files there once they are here."""
-        self._fetch = fetch
+        self.fetch = fetch
         self._cellar = cellar
         self._to = to
 
-    async def __aiter__(self) -> AsyncIterator[FetchEvent]:
+    def __aiter__(self) -> AsyncIterator[FetchEvent]:
         """Progress now and then, at last the end; raises what went wrong."""
-        fetch = self._fetch
-        told: FetchProgress | None = None
-        while not fetch.over.is_set():
-            news = fetch.news
-            progress = fetch.progress
-            if progress != told:
-                told = progress
-                yield progress
-                with trio.move_on_after(PROGRESS_S):
-                    await fetch.over.wait()
-            else:
-                await news.wait()
-        if fetch.fault is not None:
-            raise fetch.fault
-        assert fetch.done is not None
-        if fetch.progress != told:
-            yield fetch.progress
-        yield await self._exported(fetch.done)
+        return _Events(self)
 
-    async def instances(self) -> AsyncIterator[Entry]:
+    def instances(self) -> AsyncIterator[Entry]:
         """Each instance as soon as it is verified and durable, before the study is visible.
 
         Ends with the fetch, however that ends; `__aiter__` says how.
         """
-        told = 0
-        while True:
-            news, over = self._fetch.news, self._fetch.over.is_set()
-            while told < len(self._fetch.landed):
-                told += 1
-                yield self._fetch.landed[told - 1]
-            if over:
-                return
-            await news.wait()
+        return _Instances(self.fetch)
+
+    async def end(self) -> FetchDone:
+        """The end of a fetch that is over, its files exported if they were asked for."""
+        if self.fetch.fault is not None:
+            raise self.fetch.fault
+        assert self.fetch.done is not None
+        return await self._exported(self.fetch.done)
 
     async def _exported(self, done: FetchDone) -> FetchDone:
         to = self._to
@@ -91,10 +74,57 @@ class Following:
 
         def work() -> int:
             entries = self._cellar.study_entries(done.study_uid)
-            return export_study(self._cellar, self._fetch.selection.of(entries), to)
+            return export_study(self._cellar, self.fetch.selection.of(entries), to)
 
         count = await trio.to_thread.run_sync(work)
         return replace(done, exported_to=to, exported=count)
+
+
+# Not generators: a caller may leave in the middle, and then nothing is left to clean up.
+
+
+class _Events:
+    def __init__(self, following: Following) -> None:
+        self._following = following
+        self._told: FetchProgress | None = None
+        self._told_s = -math.inf
+        self._ended = False
+
+    def __aiter__(self) -> "_Events":
+        return self
+
+    async def __anext__(self) -> FetchEvent:
+        if self._ended:
+            raise StopAsyncIteration
+        fetch = self._following.fetch
+        with trio.move_on_at(self._told_s + PROGRESS_S):
+            await fetch.over.wait()
+        while not fetch.over.is_set() and fetch.progress == self._told:
+            await fetch.news.wait()
+        progress = fetch.progress
+        if progress != self._told and fetch.fault is None:
+            self._told, self._told_s = progress, trio.current_time()
+            return progress
+        self._ended = True
+        return await self._following.end()
+
+
+class _Instances:
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self._told = 0
+
+    def __aiter__(self) -> "_Instances":
+        return self
+
+    async def __anext__(self) -> Entry:
+        fetch = self._fetch
+        while self._told == len(fetch.landed):
+            if fetch.over.is_set():
+                raise StopAsyncIteration
+            await fetch.news.wait()
+        self._told += 1
+        return fetch.landed[self._told - 1]
 
 
 class Fetcher:

@@ -99,6 +99,8 @@ class _Goal:
     """By whether it is for `others`; only those that are needed."""
     staged: dict[Content, None]
     """What is durable."""
+    size_bytes: int = 0
+    """Of the selection; counted once, as progress is asked for often."""
 
 
 class Fetch:
@@ -136,12 +138,11 @@ class Fetch:
         """How far it is."""
         goal, pulled = self._goal, self._pulling.bytes
         instances, size = self._here
-        total = sum(entry.size_bytes for entry in goal.entries)
         return FetchProgress(
             instances=min(instances + len(self.landed), len(goal.entries)),
             instances_total=len(goal.entries),
-            bytes=min(size + pulled.total(), total),
-            bytes_total=total,
+            bytes=min(size + pulled.total(), goal.size_bytes),
+            bytes_total=goal.size_bytes,
             by_member=dict(pulled),
         )
 
@@ -255,7 +256,8 @@ class Fetch:
             wanted = tuple(e for e in (*entries, *others) if (e.sop_uid, e.content) not in here)
             missing = contents_of(wanted)
             old = [e.size_bytes for e in entries if (e.sop_uid, e.content) not in missing]
-            goal = _Goal(entries, others, wanted, {}, {})
+            size = sum(entry.size_bytes for entry in entries)
+            goal = _Goal(entries, others, wanted, {}, {}, size)
             for aside, some in ((False, entries), (True, others)):
                 if contents_of(some) & missing:
                     name = self.selection.name + ("-aside" if aside else "")

@@ -513,8 +513,8 @@ async def test_a_fetch_goes_on_while_anybody_follows_it_and_stops_with_the_last(
         anna.take(*series(12))
         wanted = Selection(STUDY)
         async with bert.fetcher.fetch(wanted) as first, bert.fetcher.fetch(wanted) as second:
-            assert first._fetch is second._fetch
-        fetch = first._fetch
+            assert first.fetch is second.fetch
+        fetch = first.fetch
         # Whoever comes while it is letting go of the stage gets a new one, after it.
         assert (await bert.fetch()).instances == 12
         assert fetch.over.is_set()
