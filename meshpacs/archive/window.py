@@ -11,7 +11,7 @@ from meshpacs.archive.faults import Reason, Refused
 from meshpacs.model.limits import HEADER_BYTES, ZIP_RATIO
 
 STEP_BYTES = 64 * 1024
-"""Read at a time; most headers fit in one. Measured: 1 MiB steps cost more than they save."""
+"""Read at a time; most headers fit in one. A guess."""
 
 Read = Callable[[int, int], bytes]
 """`read(offset, count)`: up to `count` bytes, fewer only at the end."""
