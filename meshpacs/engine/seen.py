@@ -64,7 +64,9 @@ class Replay:
             return True
         age = window.highest - counter
         if age < 0:
-            window.bits = (window.bits << -age | 1) & ((1 << REPLAY_WINDOW) - 1)
+            # The jump is the member's choice, up to 2^63: nobody shifts by that.
+            shift = min(-age, REPLAY_WINDOW)
+            window.bits = (window.bits << shift | 1) & ((1 << REPLAY_WINDOW) - 1)
             window.highest = counter
         else:
             window.bits |= 1 << age

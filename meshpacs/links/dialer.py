@@ -66,8 +66,8 @@ async def dial_invite(invite: Invite, identity: Identity, version: str) -> Link:
         except Unavailable as error:
             raise Unavailable(
                 f"{address} was reached but does not answer to this invite.",
-                "It was used before or withdrawn, or its clock says that it has expired: the log "
-                "there says which. Ask for a new invite.",
+                "Perhaps it was used before or withdrawn, or has expired by the clock there, whose "
+                "log says which. Ask for a new invite.",
             ) from error
 
     return await _first(invite.addresses, greet, "the mesh")
@@ -117,6 +117,11 @@ async def _reach(address: str, greet: Attempt) -> Link:
             raise Unavailable(
                 f"{address} cannot be reached: {_cause(error)}.",
                 "Is the node up, and is its port open in the firewall?",
+            ) from error
+        except UnicodeError as error:  # what a member advertises is checked by nobody but IDNA
+            raise Unavailable(
+                f"{address} is no name that can be looked up.",
+                "Set mesh.advertise at that member to a name or an IP address.",
             ) from error
         try:
             return await greet(stream, address)

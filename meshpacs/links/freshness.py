@@ -60,7 +60,9 @@ class Freshness:
             return
         age = window.highest - dial
         if age < 0:
-            window.bits = (window.bits << -age | 1) & ((1 << REPLAY_WINDOW) - 1)
+            # The jump is the member's choice, up to 2^63: nobody shifts by that.
+            shift = min(-age, REPLAY_WINDOW)
+            window.bits = (window.bits << shift | 1) & ((1 << REPLAY_WINDOW) - 1)
             window.highest = dial
         else:
             window.bits |= 1 << age

@@ -70,6 +70,17 @@ def test_a_replayed_counter_is_closed_without_an_answer() -> None:
     assert sent(clinic.engine.receive(ANNA, other, NOW)) == [Got(2), Closed(2, (ME,))]
 
 
+def test_a_counter_may_jump_by_any_amount() -> None:
+    # A window shifted by as much would take all memory there is, in whoever hears of the query.
+    clinic = Clinic((ANNA,))
+    clinic.engine.receive(ANNA, clinic.ask(DORA, 1), NOW)
+    for token, counter in ((2, 2**62), (3, 2**62 - 1)):
+        new = clinic.engine.receive(ANNA, clinic.ask(DORA, token, counter=counter), NOW)
+        assert only(SearchLocal, new)
+    old = clinic.engine.receive(ANNA, clinic.ask(DORA, 4, counter=2**62, budget_ms=9_999), NOW)
+    assert sent(old) == [Got(4), Closed(4, (ME,))]
+
+
 def test_an_older_boot_is_a_replay_even_after_a_restart() -> None:
     clinic = Clinic((ANNA,), boots={DORA: 7})
     old = clinic.engine.receive(ANNA, clinic.ask(DORA, 1, boot=6), NOW)

@@ -175,6 +175,14 @@ async def test_what_cannot_be_reached_is_named_with_its_causes() -> None:
         await dialer(Member(mesh.anna.node, "anna", Role.MEMBER, ("nowhere",)), Purpose.CONTROL)
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+async def test_an_advertised_name_that_cannot_be_looked_up_cannot_be_reached(host: str) -> None:
+    mesh = mesh_of("bert")
+    member = Member(mesh.anna.node, "Anna", Role.MEMBER, (f"{host}:7117",))
+    with pytest.raises(Unavailable, match="no name that can be looked up"):
+        await Dialer(gate(identity("bert"), mesh.copy()))(member, Purpose.CONTROL)
+
+
 async def test_an_impostors_answer_weighs_more_than_silence() -> None:
     mesh = mesh_of("bert", "carl")
 

@@ -33,6 +33,14 @@ def test_a_dial_is_completed_once_and_dials_may_overtake_each_other() -> None:
     assert not freshness.fresh(ANNA, 1, 6), "too far back to be remembered"
 
 
+def test_a_dial_number_may_jump_by_any_amount() -> None:
+    freshness = Freshness()
+    freshness.completed(ANNA, 1, 1)
+    freshness.completed(ANNA, 1, 2**62)
+    assert not freshness.fresh(ANNA, 1, 2**62)
+    assert freshness.fresh(ANNA, 1, 2**62 - 1)
+
+
 def test_an_earlier_boot_is_stale_and_a_later_one_begins_anew() -> None:
     freshness = Freshness({ANNA: 7})
     assert not freshness.fresh(ANNA, 6, 99)
