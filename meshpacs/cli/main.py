@@ -85,6 +85,10 @@ def run(words: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except click.ClickException as error:
         error.show()
+        if as_json:
+            context = error.ctx if isinstance(error, click.UsageError) else None
+            path = context.command_path if context else "meshpacs"
+            print_fault(error.format_message(), f"See `{path} --help`.")
         return BROKEN
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
@@ -109,9 +113,14 @@ def tell(fault: MeshError, *, as_json: bool) -> None:
     if fault.mend:
         click.echo(f"  {fault.mend}", err=True)
     if as_json:
-        import json
+        print_fault(fault.what, fault.mend)
 
-        click.echo(json.dumps({"error": {"what": fault.what, "mend": fault.mend}}))
+
+def print_fault(what: str, mend: str) -> None:
+    """A fault as a document, for programs."""
+    import json
+
+    click.echo(json.dumps({"error": {"what": what, "mend": mend}}))
 
 
 def main() -> NoReturn:

@@ -72,6 +72,16 @@ def test_a_fault_is_two_sentences_and_with_json_a_document(
     assert "meshpacs init" in json.loads(out)["error"]["mend"]
 
 
+def test_a_wrong_option_is_a_document_too_for_a_program_that_reads_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["find", "--json", "--colour"]) == BROKEN
+    out, err = capsys.readouterr()
+    assert "--colour" in err
+    assert "--colour" in json.loads(out)["error"]["what"]
+    assert "meshpacs find --help" in json.loads(out)["error"]["mend"]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
 def test_an_interrupted_command_exits_130(
     monkeypatch: pytest.MonkeyPatch, error: BaseException
