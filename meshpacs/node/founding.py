@@ -48,6 +48,7 @@ def found(home: Home, config: Config, mesh_name: str) -> Founded:
     Raises:
         LocalFault: the home is in use or taken, or a name cannot be used.
     """
+    home.require_unmade()  # before the lock too: a node that is up holds it, and is the reason
     with home.lock():
         home.require_unmade()
         identity, founder = Identity.create(), FounderKey.create()

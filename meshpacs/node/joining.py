@@ -52,6 +52,7 @@ async def join(home: Home, invite_text: str, config: Config) -> Welcomed:
         Unavailable: no member could be reached, or the one that was says no, and why.
         PeerFault: who answered is not the mesh of the invite.
     """
+    home.require_unmade()  # before the lock too: a node that is up holds it, and is the reason
     invite = read_invite(invite_text)
     if invite.expires_s < time.time():
         raise LocalFault(

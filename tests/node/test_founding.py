@@ -57,6 +57,10 @@ async def test_the_recovery_key_on_paper_is_the_founders_key(tmp_path: Path) -> 
 
 
 async def test_a_home_that_is_taken_is_not_founded_or_joined_again(nord: House) -> None:
+    with nord.home.lock(), pytest.raises(LocalFault, match="lives in"):
+        nord.found()  # as while it is up: that somebody lives there says more than the lock
+    with nord.home.lock(), pytest.raises(LocalFault, match="lives in"):
+        await nord.join("anything")
     with pytest.raises(LocalFault, match="lives in"):
         nord.found()
 
