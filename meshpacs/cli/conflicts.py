@@ -9,6 +9,12 @@ from meshpacs.node.home import Home
 
 Json = dict[str, Any]
 
+MEANING = (
+    "What came first is kept: it is found and fetched. What came later lies aside; nothing of it "
+    "is lost. An instance was changed or encoded anew and kept its UID; who did so can say why."
+)
+"""No command settles a conflict yet."""
+
 
 @click.command()
 @json_option
@@ -47,3 +53,4 @@ def show(listed: list[Json]) -> None:
             text(conflict["origin"]),
         )
     out.print(made)
+    out.print(MEANING)

@@ -76,7 +76,8 @@ def show(done: Json) -> None:
     took = milliseconds(took_us) if took_us < 10_000_000 else duration(took_us)
     instances = plural(done["instances"], "instance")
     if done["already_here"]:
-        out.print(f"All {instances} are here already; nothing had to be fetched.", style="green")
+        verb = "is" if done["instances"] == 1 else "are"
+        out.print(f"{instances} {verb} here already; nothing had to be fetched.", style="green")
     else:
         givers = ", ".join(
             f"{safe(giver['name'])} ({giver['instances']})" for giver in done["from_members"]

@@ -16,7 +16,9 @@ Json = dict[str, Any]
 LISTED = 20
 """Refused files that are named on the screen; --json names all."""
 
-ASIDE = "kept aside: its SOP Instance UID is here with other content."
+ASIDE = (
+    "kept aside: its SOP Instance UID is here with other content; `meshpacs conflicts` names both."
+)
 
 
 @click.command("import")
@@ -95,7 +97,7 @@ def show(summary: Json, troubled: list[Json]) -> None:
         f"{summary[key]} {words}"
         for key, words in (
             ("unchanged", "here already"),
-            ("conflicts", "kept aside as conflicts"),
+            ("conflicts", "kept aside in conflict"),
             ("refused", "refused"),
             ("skipped", "skipped, not DICOM"),
         )

@@ -14,7 +14,7 @@ def span(_ctx: click.Context, _option: click.Parameter, value: str) -> int:
     """A span of time such as 90m, 72h or 7d, in seconds."""
     found = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", value)
     if found is None:
-        raise click.BadParameter(f"{value!r} is no span of time; say 90m, 72h or 7d.")
+        raise click.BadParameter(f"{value!r} is no span of time; say 90m, 72h or 7d, at least 1m.")
     return int(found[1]) * UNITS[found[2]]
 
 

@@ -52,9 +52,13 @@ def show(facts: Json) -> None:
     founder = ", founder's key here" if facts["founder"] else ""
     row("mesh", f"{facts['mesh_name']} ({facts['mesh'][:8]})")
     row("node", f"{facts['node'][:8]}, {facts['role']}{founder}")
-    row("members", f"{roster['members']}, of which {facts['neighbours']} linked with this node")
+    row(
+        "members",
+        f"{roster['members']} with this one, of which {facts['neighbours']} linked with this node",
+    )
     for reach in facts["reach"]:
-        row(reach["purpose"], f"{reach['address']}: {reach['words']}")
+        title = "commands at" if reach["purpose"] == "http" else "members at"
+        row(title, f"{reach['address']}: {reach['words']}")
     row("advertised", ", ".join(facts["advertised"]) or "nothing")
     row(
         "archive",

@@ -215,6 +215,11 @@ class _Api:
     async def fetch(self, request: Request) -> Lines:
         wanted = await _body(request, Fetch)
         to = None if wanted.to is None else _absolute(wanted.to)
+        if not wanted.study_uid or not wanted.study_uid.isascii() or " " in wanted.study_uid:
+            raise LocalFault(
+                f"{wanted.study_uid!r} is no Study Instance UID.",
+                "Copy one that `meshpacs find` shows: digits and dots.",
+            )
 
         async def work(write: Write) -> None:
             async with self._mesh.fetch(wanted.study_uid, to=to) as fetching:

@@ -365,9 +365,9 @@ class Fetch:
         silent = dict.fromkeys(located.unheard, "no answer") | self._pulling.unreached
         if not silent:
             return Unavailable(
-                f"No member has the study {self.selection.study_uid} or this part of it; all "
-                f"{located.answered} answered.",
-                "Look for it with `meshpacs find`.",
+                f"Nobody has the study {self.selection.study_uid}, or the part of it that was "
+                f"asked for. None is silent; members that answered: {located.answered}.",
+                "Copy a Study Instance UID that `meshpacs find` shows.",
             )
         return Unavailable(
             f"No member that can be reached has the study {self.selection.study_uid}; "

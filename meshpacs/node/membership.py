@@ -90,7 +90,8 @@ class Membership:
         founder = self._founder()
         if not 60 <= expires_s <= INVITE_MOST_S:
             raise LocalFault(
-                f"An invite cannot expire in {expires_s} s.", "Choose 1 minute to 1 year."
+                f"An invite cannot be good for {expires_s / 86_400:g} days.",
+                "Choose 1 minute to 1 year.",
             )
         addresses = self.advertised
         if not addresses:

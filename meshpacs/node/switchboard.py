@@ -243,7 +243,8 @@ class Switchboard:
         if not member.addresses:
             raise Unavailable(
                 f"{member.name} has not said under which address it can be reached.",
-                f"It may still dial this node; else set mesh.advertise at {member.name}.",
+                f"Was it ever up? Start it with `meshpacs up`; else set mesh.advertise at "
+                f"{member.name}.",
             )
         return await self._dial_link(member, purpose)
 

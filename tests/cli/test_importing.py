@@ -41,7 +41,7 @@ def test_a_long_list_is_cut_on_the_screen(capsys: pytest.CaptureFixture[str]) ->
     troubled = [{"name": f"{n}.dcm", "taken": "conflict", "reason": ""} for n in range(22)]
     importing.show(summary, troubled)
     out = capsys.readouterr().out
-    assert "1 here already, 2 kept aside as conflicts, 3 refused, 4 skipped" in out
+    assert "1 here already, 2 kept aside in conflict, 3 refused, 4 skipped" in out
     assert "19.dcm: kept aside" in out
     assert "20.dcm" not in out
     assert "and 2 more" in out

@@ -79,6 +79,8 @@ async def test_scope_ball_limit_and_budget_reach_the_mesh() -> None:
         ("/v1/find", [], "object"),
         ("/v1/fetch", {}, "study_uid"),
         ("/v1/fetch", {"study_uid": STUDY, "to": "here"}, "relative"),
+        ("/v1/fetch", {"study_uid": ""}, "''"),
+        ("/v1/fetch", {"study_uid": "Meier Anna"}, "Study Instance UID"),
         ("/v1/import", {"paths": ["here"]}, "relative"),
         ("/v1/invite", {"role": "emperor"}, "emperor"),
         ("/v1/stop", {"hard": True}, "hard"),

@@ -485,7 +485,7 @@ async def test_a_series_or_an_instance_can_be_fetched_alone_and_is_marked_a_part
         assert (done.instances, len(bert.entries())) == (1, 4)
         whole = await bert.fetch()
         assert (whole.instances, whole.from_members) == (7, {anna.node: 3})
-        with pytest.raises(Unavailable, match="or this part of it"):
+        with pytest.raises(Unavailable, match="part of it that was asked for"):
             await bert.fetch(Selection(STUDY, series=frozenset({"9.9"})))
 
 

@@ -70,7 +70,7 @@ async def test_an_invite_without_any_address_or_with_an_odd_expiry_is_refused(
     async with street(tmp_path) as houses:
         nord = await houses.founder()
         for expires_s in (5, 400 * 86_400):
-            with pytest.raises(LocalFault, match="cannot expire"):
+            with pytest.raises(LocalFault, match="cannot be good for"):
                 await nord.up.mesh.invite(expires_s=expires_s, local=True)
         monkeypatch.setattr(membership, "advertised", lambda *_: ())
         with pytest.raises(LocalFault, match="no address"):
