@@ -30,12 +30,17 @@ class Agenda(Generic[K]):
         self._order += 1
         self._when[key] = (when, self._order)
         heapq.heappush(self._heap, (when, self._order, key))
+        self._sweep()
 
     def clear(self, key: K) -> None:
         """Make `key` never due; it may not have been."""
         self._when.pop(key, None)
-        # Cleared entries stay in the heap until they surface. Most are cleared long before
-        # their time (an acknowledged Ask), so the heap is swept when they outnumber the living.
+        self._sweep()
+
+    def _sweep(self) -> None:
+        # Cleared and moved entries stay in the heap until they surface. Most are cleared long
+        # before their time (an acknowledged Ask), and a peer can have some moved as often as it
+        # likes (a Got), so the heap is swept when they outnumber the living.
         if len(self._heap) > 64 + 2 * len(self._when):
             self._heap = [(when, order, key) for key, (when, order) in self._when.items()]
             heapq.heapify(self._heap)

@@ -6,6 +6,8 @@ evaluated; what is not gets an answer that says why, sealed like any other. A Re
 from what was kept; it is evaluated only where the flood never came, and never sent on.
 """
 
+from dataclasses import replace
+
 from meshpacs.engine.admission import Admission, Ruling
 from meshpacs.engine.asking import query_id_of
 from meshpacs.engine.effects import Effect, KeepBoot, SearchLocal, Send, Visit
@@ -14,11 +16,12 @@ from meshpacs.engine.holding import Caller, Evaluation, Holding
 from meshpacs.engine.peers import Peers
 from meshpacs.engine.roll import Roll
 from meshpacs.engine.seen import Seen
+from meshpacs.engine.settings import Settings
 from meshpacs.engine.wall import Wall
 from meshpacs.model.answer import Row, Status
 from meshpacs.model.errors import PeerFault
 from meshpacs.model.ids import MILLISECOND, Micros, NodeId, QueryId
-from meshpacs.model.limits import HOPS, OPEN_QUERIES
+from meshpacs.model.limits import HOPS, MEMBERS, OPEN_QUERIES
 from meshpacs.wire.bodies import AskBody
 from meshpacs.wire.codec import unpack
 from meshpacs.wire.messages import Ask, Closed, Got, Message, Part, Recall
@@ -36,6 +39,7 @@ class Answering:
         holding: Holding,
         admission: Admission,
         seen: Seen,
+        settings: Settings,
     ) -> None:
         """The rooms that an Ask passes through."""
         self._roll = roll
@@ -45,6 +49,7 @@ class Answering:
         self._holding = holding
         self._admission = admission
         self._seen = seen
+        self._settings = settings
 
     # ------------------------------------------------------------ an Ask
 
@@ -67,6 +72,11 @@ class Answering:
             return [*got, Send(peer, Closed(ask.token))]
         body = unpack(AskBody, ask.body)
         ball = _check_hops(ask, body)
+        # Neither number is signed. No path is longer than the mesh, no query lives longer than
+        # its origin has said; and nobody downstream is to blame us for what a sender made up.
+        budget_ms = self._budget_ms(body)
+        remaining_ms = min(ask.remaining_ms, budget_ms)
+        ask = replace(ask, hops=min(ask.hops, MEMBERS), remaining_ms=remaining_ms)
         if best is not None:
             # A larger remaining TTL than any before: forwarded again, never evaluated again.
             self._seen.note(query_id, ask.ttl)
@@ -83,11 +93,18 @@ class Answering:
             )
             effects += sent
         if not self._roll.answering:
-            return effects if ruling.carried else [*effects, Send(peer, Closed(ask.token))]
-        deadline = now + ask.remaining_ms * MILLISECOND
+            # What is behind us has not been asked, and no answer of ours will say so.
+            lost = Send(peer, Closed(ask.token, (self._roll.node,)))
+            return effects if ruling.carried else [*effects, lost]
+        # By what the origin has signed: a sender that says too little must not cost it the answer.
+        deadline = now + budget_ms * MILLISECOND
         callers = [Caller(peer, ask.token, wave)]
         evaluation = Evaluation(body, ask.hops, deadline, callers)
         return effects + self._evaluate(query_id, evaluation, ruling, now)
+
+    def _budget_ms(self, body: AskBody) -> int:
+        """The longest that anybody can wait for this query, from now on."""
+        return min(body.budget_ms, self._settings.budget_most_us // MILLISECOND)
 
     def _judge(self, body: AskBody, packed: bytes, signature: bytes, now: Micros) -> Ruling | None:
         return self._admission.judge(
@@ -126,8 +143,9 @@ class Answering:
         kept = self._holding.kept(query_id)
         if kept is not None:
             return got + self._hand_out([caller], kept)
-        if self._holding.join(query_id, caller):
-            return got
+        replaced = self._holding.join(query_id, caller)
+        if replaced is not None:
+            return got + [effect for old in replaced for effect in self._end(old)]
         ruling = None
         if self._seen.best(query_id) is None and not body.ttl0 and self._roll.answering:
             ruling = self._judge(body, recall.body, recall.signature, now)
@@ -135,7 +153,7 @@ class Answering:
             # Forgotten, or a ball that never came this far.
             return got + self._end(caller)
         effects = got + self._remember(query_id, body, 0, ruling)
-        deadline = now + recall.remaining_ms * MILLISECOND
+        deadline = now + min(recall.remaining_ms, self._budget_ms(body)) * MILLISECOND
         evaluation = Evaluation(body, 1, deadline, [caller])
         return effects + self._evaluate(query_id, evaluation, ruling, now)
 

@@ -128,7 +128,7 @@ class Engine:
         self._flood = flood = Flood(peers, attendance, settings)
         self._holding = holding = Holding(node, notary)
         admission = Admission(mesh, roll, wall, notary, boots, settings)
-        self._answering = Answering(roll, wall, peers, flood, holding, admission, seen)
+        self._answering = Answering(roll, wall, peers, flood, holding, admission, seen, settings)
         self._asking = Asking(mesh, boot, roll, wall, peers, notary, settings)
         self._inquiries = Inquiries(roll, wall, peers, attendance, flood.token, settings)
         self._overlay = Overlay(roll, peers, Draws(seed, node), settings)

@@ -194,6 +194,10 @@ class Flood:
             if wave.parent == parent:
                 told.update(dict.fromkeys(wave.children.values()))
                 self._forget(number, wave)
+        # A Cancel names the query, not the copy: it would end what another wave waits for.
+        for number in self._by_query.get(query_id, ()):
+            for peer in self._waves[number].children.values():
+                told.pop(peer, None)
         return [Send(peer, Cancel(query_id)) for peer in told]
 
     def drop(self, query_id: QueryId) -> None:

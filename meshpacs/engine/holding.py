@@ -76,12 +76,17 @@ class Holding:
         self._open[query_id] = evaluation
         self.deadlines.set(query_id, evaluation.deadline)
 
-    def join(self, query_id: QueryId, caller: Caller) -> bool:
-        """Let one more caller wait for an evaluation under way; False if there is none."""
+    def join(self, query_id: QueryId, caller: Caller) -> list[Caller] | None:
+        """Let one more caller wait for an evaluation under way; None if there is none.
+
+        Whoever recalls again, however often, waits once: its earlier calls are given back.
+        """
         evaluation = self._open.get(query_id)
-        if evaluation is not None:
-            evaluation.callers.append(caller)
-        return evaluation is not None
+        if evaluation is None:
+            return None
+        earlier = [c for c in evaluation.callers if c.wave is None and c.peer == caller.peer]
+        evaluation.callers = [c for c in evaluation.callers if c not in earlier] + [caller]
+        return earlier
 
     def cancel(self, query_id: QueryId, peer: NodeId) -> None:
         """This caller no longer waits."""

@@ -13,7 +13,7 @@ from meshpacs.model.errors import PeerFault
 from meshpacs.model.ids import SECOND, QueryId
 from meshpacs.model.limits import OPEN_QUERIES, PARTS_PER_ANSWER, REPLAY_WINDOW
 from meshpacs.model.member import Member, Role
-from meshpacs.wire.codec import Malformed
+from meshpacs.wire.codec import Malformed, decode, encode
 from meshpacs.wire.messages import Ask, Closed, Got, Hello, Message, Part, Ping, Pong, Sorry
 from meshpacs.wire.parts import SIZES, read
 from tests.engine.clinic import (
@@ -253,6 +253,54 @@ def test_a_recall_during_the_search_waits_for_it() -> None:
         (3, Part),
         (3, Closed),
     ]
+
+
+def test_recalling_again_and_again_during_a_search_waits_once() -> None:
+    clinic = Clinic((ANNA, DORA))
+    ask = clinic.ask(DORA, 1)
+    clinic.engine.receive(ANNA, ask, NOW)
+    clinic.engine.receive(DORA, clinic.recall(DORA, 3), NOW)
+    again = clinic.engine.receive(DORA, clinic.recall(DORA, 4), NOW, direct=True)
+    assert again == [Visit(DORA, Got(4)), Send(DORA, Closed(3))]
+    effects = clinic.engine.local_found(some_id(ask), (), NOW)
+    assert [(m.token, type(m)) for m in sent(effects, DORA) if isinstance(m, Part | Closed)] == [
+        (4, Part),
+        (4, Closed),
+    ]
+    assert len([m for m in sent(effects, ANNA) if isinstance(m, Part)]) == 1, "the wave's own"
+
+
+def test_a_sender_that_claims_little_time_is_left_does_not_cost_the_origin_the_answer() -> None:
+    clinic = Clinic((ANNA, DORA))
+    ask = clinic.ask(DORA, 1, remaining_ms=1)
+    clinic.engine.receive(ANNA, ask, NOW)
+    assert Closed(1, (DORA,)) in sent(clinic.engine.wake(NOW + SECOND), ANNA)
+    clinic.engine.local_found(some_id(ask), (ROW,), NOW + 2 * SECOND)
+    effects = clinic.engine.receive(DORA, clinic.recall(DORA, 3), NOW + 3 * SECOND)
+    assert [type(m) for m in sent(effects)] == [Got, Part, Closed]
+
+
+def test_no_query_lives_longer_than_its_origin_has_signed() -> None:
+    for budget_ms, seconds in ((2_000, 2), (2**60, 30)):
+        clinic = Clinic((ANNA, BERT))
+        ask = clinic.ask(DORA, 1, remaining_ms=2**62, budget_ms=budget_ms)
+        effects = clinic.engine.receive(ANNA, ask, NOW)
+        assert only(Ask, sent(effects, BERT)).remaining_ms < seconds * 1000
+        clinic.engine.wake(NOW + seconds * SECOND)
+        assert not any(clinic.engine.open_work().values())
+    clinic = Clinic((CARL,))
+    recall = clinic.recall(CARL, 9, remaining_ms=2**62, budget_ms=2_000)
+    clinic.engine.receive(CARL, recall, NOW)
+    clinic.engine.local_found(some_id(recall), (), NOW)
+    clinic.engine.wake(NOW + 2 * SECOND)
+    assert clinic.engine.open_work()["kept answers"] == 0
+
+
+def test_hops_that_a_sender_makes_up_are_not_passed_on_to_our_blame() -> None:
+    clinic = Clinic((ANNA, BERT))
+    effects = clinic.engine.receive(ANNA, clinic.ask(DORA, 1, hops=2**63 - 1), NOW)
+    copy = only(Ask, sent(effects, BERT))
+    assert decode(encode(copy)) == copy
 
 
 def test_a_neighbour_that_asks_over_a_direct_link_is_answered_over_it() -> None:

@@ -62,6 +62,13 @@ def test_an_agenda_gives_each_key_once_at_its_last_time(
     assert [truth[key] for key in taken] == sorted(truth[key] for key in taken)
 
 
+def test_an_agenda_forgets_where_a_key_has_been_moved_from() -> None:
+    agenda: Agenda[int] = Agenda()
+    for when in range(10_000):
+        agenda.set(1, when)
+    assert len(agenda._heap) <= 70
+
+
 def test_an_agenda_forgets_cleared_entries_without_waiting_for_their_time() -> None:
     agenda: Agenda[int] = Agenda()
     for key in range(1000):

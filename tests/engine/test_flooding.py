@@ -145,7 +145,9 @@ def test_a_relay_carries_without_answering() -> None:
     token = only(Ask, sent(effects, BERT)).token
     assert clinic.engine.receive(BERT, Closed(token), NOW) == [Send(ANNA, Closed(1))]
     late = clinic.ask(DORA, 2, counter=2, sent_at_us=NOW - 3600 * SECOND)
-    assert sent(clinic.engine.receive(ANNA, late, NOW)) == [Got(2), Closed(2)]
+    assert sent(clinic.engine.receive(ANNA, late, NOW)) == [Got(2), Closed(2, (ME,))], (
+        "it has not asked on, and no answer of its own says so"
+    )
 
 
 def test_a_token_is_not_used_twice_at_once() -> None:
@@ -268,6 +270,17 @@ def test_a_cancel_ends_only_the_waves_that_came_from_its_sender() -> None:
     effects = clinic.engine.local_found(some_id(ask), (), NOW)
     assert [type(m) for m in sent(effects, ANNA)] == [Part, Closed]
     assert clinic.engine.receive(ANNA, Cancel(some_id(ask)), NOW) == []
+
+
+def test_a_cancel_is_not_sent_on_to_whom_another_wave_waits_for() -> None:
+    # It names the query, so whoever hears it of us forgets both copies, and one would hang.
+    clinic = Clinic((ANNA, BERT, CARL))
+    clinic.engine.receive(ANNA, clinic.ask(DORA, 1, ttl=1, hops=2, ttl0=3), NOW)
+    ask = clinic.ask(DORA, 2, ttl=2, hops=1, ttl0=3)
+    clinic.engine.receive(BERT, ask, NOW)
+    assert sent(clinic.engine.receive(ANNA, Cancel(some_id(ask)), NOW)) == [Cancel(some_id(ask))]
+    to_carl = clinic.engine.receive(BERT, Cancel(some_id(ask)), NOW)
+    assert Send(CARL, Cancel(some_id(ask))) in to_carl
 
 
 def test_who_was_heard_just_now_is_watched_from_then_on() -> None:
