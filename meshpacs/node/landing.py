@@ -6,8 +6,8 @@ more waits too, and so, through the socket, does the holder.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -104,6 +104,9 @@ class Landing:
         self._bytes = 0
         self._at_work = 0
         self._freed = trio.Event()
+        self._in_threads = 0
+        self._quiet = trio.Event()
+        self._quiet.set()
 
     @property
     def idle(self) -> bool:
@@ -146,6 +149,22 @@ class Landing:
 
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
 
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        """A thread is in a file, and cannot be stopped; nobody may close it meanwhile.
+
+        A file closed under a write could give its number to another, which the write then hits.
+        """
+        if not self._in_threads:
+            self._quiet = trio.Event()
+        self._in_threads += 1
+        try:
+            yield
+        finally:
+            self._in_threads -= 1
+            if not self._in_threads:
+                self._quiet.set()
+
     # ------------------------------------------------------------ contents of several
 
     async def judge(self, holds: Callable[[Buffer], bool], data: Buffer) -> bool:
@@ -160,10 +179,11 @@ class Landing:
         Raises:
             PeerFault: the leaf list is not the root's.
         """
-        receiving = await trio.to_thread.run_sync(
-            self._receive, entry, leaves, giver, limiter=self._limiter
-        )
-        self._files[entry.root] = _File(entry, leaves, receiving)
+        with self._using():
+            receiving = await trio.to_thread.run_sync(
+                self._receive, entry, leaves, giver, limiter=self._limiter
+            )
+            self._files[entry.root] = _File(entry, leaves, receiving)
         return receiving.have
 
     def append(
@@ -191,9 +211,10 @@ class Landing:
             assert giver is not None
             refusal: Refused | None = None
             try:
-                await trio.to_thread.run_sync(
-                    self._write_batch, file, batch, whole, giver, limiter=self._limiter
-                )
+                with self._using():
+                    await trio.to_thread.run_sync(
+                        self._write_batch, file, batch, whole, giver, limiter=self._limiter
+                    )
             except Refused as refused:
                 refusal = refused
             self.free(sum(len(leaf.data) for leaf in batch))
@@ -223,15 +244,19 @@ class Landing:
         )
 
     async def aclose(self) -> None:
-        """Close the files that are open; what came of them stays for the next time."""
-        files, self._files = self._files, {}
+        """Close the files that are open; what came of them stays for the next time.
 
-        def close() -> None:
+        The tasks that write must have been cancelled. One whose disk hangs keeps its file.
+        """
+
+        def close(files: Iterable[_File]) -> None:
             with ExitStack() as stack:
-                for file in files.values():
+                for file in files:
                     if file.receiving is not None:
                         stack.callback(file.receiving.close)
 
-        if files:
-            with trio.move_on_after(CLOSE_S, shield=True):
-                await trio.to_thread.run_sync(close)
+        with trio.move_on_after(CLOSE_S, shield=True):
+            await self._quiet.wait()
+            files, self._files = self._files, {}
+            if files:
+                await trio.to_thread.run_sync(close, files.values())
