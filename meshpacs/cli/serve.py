@@ -13,6 +13,7 @@ from meshpacs.cli.systemd import notify
 from meshpacs.gateways.http import admin_app
 from meshpacs.gateways.listen import serve_http
 from meshpacs.model.address import parse_address
+from meshpacs.model.ids import NodeId
 from meshpacs.node.config import ConfigFile
 from meshpacs.node.home import Home
 from meshpacs.node.logs import set_up_logs
@@ -27,13 +28,18 @@ STOP_S = 5.0
 log = structlog.get_logger()
 
 
-async def serve(home: Home, config: ConfigFile) -> None:
+async def serve(
+    home: Home, config: ConfigFile, *, only_neighbours: tuple[NodeId, ...] = ()
+) -> None:
     """Run until told to stop, by a signal or over the admin API.
+
+    With `only_neighbours` the overlay is frozen, for counts and tests.
 
     Raises:
         LocalFault: the home is in use, or nothing can listen where it should.
     """
-    async with open_node(home, config) as node, trio.open_nursery() as watchers:
+    opening = open_node(home, config, only_neighbours=only_neighbours)
+    async with opening as node, trio.open_nursery() as watchers:
         await watchers.start(_obey_signals, node, config)
         watchers.start_soon(_watch_config, node, config)
         host = parse_address(config.config.http_listen, any_port=True)[0]

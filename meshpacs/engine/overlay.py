@@ -31,17 +31,17 @@ class Overlay:
 
     def fill(self) -> list[Effect]:
         """Dial whom we lack."""
-        if self._settings.frozen_overlay:
-            return []
+        frozen = self._settings.frozen_overlay
         candidates = [
             node
-            for node in sorted(self._roll.members)
-            if node != self._roll.node
+            for node in (self._settings.frozen_neighbours if frozen else sorted(self._roll.members))
+            if node in self._roll
+            and node != self._roll.node
             and node not in self._peers
             and node not in self._dialling
             and node not in self.resting
         ]
-        chosen = candidates if self.small else self._pick(candidates)
+        chosen = candidates if frozen or self.small else self._pick(candidates)
         self._dialling.update(dict.fromkeys(chosen))
         return [Dial(node) for node in chosen]
 
@@ -65,7 +65,10 @@ class Overlay:
     def crowded(self, peer: NodeId, *, outbound: bool) -> list[Effect]:
         """Turn away a neighbour beyond what a node of a larger mesh keeps."""
         most = self._settings.neighbours_most
-        if outbound or self.small or self._settings.frozen_overlay or len(self._peers) < most:
+        if self._settings.frozen_overlay:
+            given = self._settings.frozen_neighbours
+            return [Hangup(peer, "it is not of those given")] if given and peer not in given else []
+        if outbound or self.small or len(self._peers) < most:
             return []
         return [Hangup(peer, f"{most} neighbours are enough")]
 
@@ -76,7 +79,9 @@ class Overlay:
         a power cut, do not keep dialling at the same moments.
         """
         self._dialling.pop(peer, None)
-        if self._settings.frozen_overlay or peer not in self._roll:
+        if peer not in self._roll:
+            return
+        if self._settings.frozen_overlay and peer not in self._settings.frozen_neighbours:
             return
         last = self._pauses.get(peer, self._settings.redial_us // 2)
         pause = min(2 * last, self._settings.redial_most_us)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from meshpacs.model.ids import MILLISECOND, SECOND, Micros
+from meshpacs.model.ids import MILLISECOND, SECOND, Micros, NodeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,10 @@ class Settings:
 
     frozen_overlay: bool = False
     """Keep the links that the driver makes and dial none: for simulations and counts."""
+
+    frozen_neighbours: tuple[NodeId, ...] = ()
+    """With a frozen overlay: dial these, again as they fail, and turn away everybody else. Empty:
+    dial nobody and turn nobody away."""
 
     whole_mesh_up_to: int = 200
     """Members up to which a query asks everyone by default. Protocol 4.3."""

@@ -94,6 +94,7 @@ def admin_app(mesh: Mesh, *, token: str, host: str) -> ASGIApp:
     routes = [
         Route("/v1/status", _guarded(api.status), methods=["GET"]),
         Route("/v1/peers", _guarded(api.peers), methods=["GET"]),
+        Route("/v1/counters", _guarded(api.counters), methods=["GET"]),
         Route("/v1/conflicts", _guarded(api.conflicts), methods=["GET"]),
         Route("/v1/find", _guarded(api.find), methods=["POST"]),
         Route("/v1/fetch", _guarded(api.fetch), methods=["POST"]),
@@ -160,6 +161,10 @@ class _Api:
     async def peers(self, request: Request) -> Response:
         del request
         return JSONResponse({"peers": plain(await self._mesh.peers())})
+
+    async def counters(self, request: Request) -> Response:
+        del request
+        return JSONResponse({"counters": plain(await self._mesh.counters())})
 
     async def conflicts(self, request: Request) -> Response:
         del request

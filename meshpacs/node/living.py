@@ -27,6 +27,7 @@ from meshpacs.node.status import Standing
 from meshpacs.node.views import (
     ConfigView,
     ConflictView,
+    CounterView,
     Found,
     InviteView,
     PeerView,
@@ -167,6 +168,12 @@ class LivingMesh:
     async def peers(self) -> tuple[PeerView, ...]:
         """All other members, by name."""
         return await self._standing.peers()
+
+    async def counters(self) -> tuple[CounterView, ...]:
+        """What has gone over this node's links since it started, by purpose and type."""
+        await trio.lowlevel.checkpoint()
+        rooms = self._rooms
+        return rooms.meters.counters.views(rooms.switchboard.links())
 
     async def conflicts(self) -> tuple[ConflictView, ...]:
         """Instances that came with two contents."""

@@ -15,6 +15,7 @@ from meshpacs.model.query import Query, Scope
 from meshpacs.node.views import (
     ConfigView,
     ConflictView,
+    CounterView,
     FetchEvent,
     Found,
     ImportOutcome,
@@ -101,6 +102,10 @@ class Mesh(Protocol):
 
     async def peers(self) -> tuple[PeerView, ...]:
         """All other members, by name."""
+        ...
+
+    async def counters(self) -> tuple[CounterView, ...]:
+        """What has gone over this node's links since it started, by purpose and type."""
         ...
 
     async def conflicts(self) -> tuple[ConflictView, ...]: ...

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from meshpacs.model.ids import Micros, NodeId
 from meshpacs.model.limits import MEMBERS
+from meshpacs.node.counters import Counters
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class Meters:
     def __init__(self, wall: Callable[[], Micros]) -> None:
         """`wall` gives Unix microseconds."""
         self.wall = wall
+        self.counters = Counters()
         self._meters: dict[NodeId, Meter] = {}
 
     def of(self, peer: NodeId) -> Meter:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 import trio
@@ -83,15 +83,25 @@ class Node:
 
 @asynccontextmanager
 async def open_node(
-    home: Home, config: ConfigFile, *, settings: Settings | None = None
+    home: Home,
+    config: ConfigFile,
+    *,
+    settings: Settings | None = None,
+    only_neighbours: tuple[NodeId, ...] = (),
 ) -> AsyncIterator[Node]:
     """Run the node that lives in this home; leaving the context stops it cleanly.
+
+    With `only_neighbours` the overlay is frozen: these are dialled, nobody else is a neighbour.
 
     Raises:
         LocalFault: there is no node in this home, it is in use, or an address cannot be had.
         Damaged: one of its files cannot be read.
         Unavailable: the disk is full, read-only or failing.
     """
+    if only_neighbours:
+        settings = replace(
+            settings or Settings(), frozen_overlay=True, frozen_neighbours=only_neighbours
+        )
     with home.lock():
         belongings = read_belongings(home)
         vault = await Vault.open(home.archive, config.config.default_charset)
@@ -247,6 +257,7 @@ class _Making:
             with trio.move_on_after(ADMIT_S):
                 await self.membership.admit(link)
         finally:
+            self._meters.counters.ended(link)
             with trio.move_on_after(GOODBYE_S, shield=True):
                 await link.aclose()
 

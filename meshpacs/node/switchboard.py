@@ -118,6 +118,10 @@ class Switchboard:
         """All links with this peer."""
         return tuple(line.link for line in self._lines.get(peer, ()))
 
+    def links(self) -> tuple[Link, ...]:
+        """All links that are up."""
+        return tuple(line.link for lines in self._lines.values() for line in lines)
+
     def control(self, peer: NodeId) -> Link | None:
         """The control link with this peer."""
         line = self._control.get(peer)
@@ -301,6 +305,7 @@ class Switchboard:
         meter.bytes_out += counts.bytes_out
         meter.messages_in += counts.messages_in
         meter.messages_out += counts.messages_out
+        self.meters.counters.ended(line.link)
         meter.seen(self.meters.wall() if line.active_s else 0)
         await line.link.aclose()
 

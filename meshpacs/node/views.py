@@ -81,6 +81,21 @@ class PeerView:
 
 
 @dataclass(frozen=True, slots=True)
+class CounterView:
+    """Messages of one type over all links of one purpose, since this node started."""
+
+    purpose: str
+    """`control`, `bulk`, `direct` or `join`."""
+    message: str
+    """The type's name in docs/PROTOCOL.md."""
+    messages_in: int
+    bytes_in: int
+    """Bytes of their frames before encryption, lengths included."""
+    messages_out: int
+    bytes_out: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReachView:
     """One listener, and in words from where it can be reached."""
 

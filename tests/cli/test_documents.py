@@ -12,6 +12,7 @@ from meshpacs.node.views import (
     ArchiveView,
     ConfigView,
     ConflictView,
+    CounterView,
     FetchDone,
     ImportSummary,
     InviteView,
@@ -35,7 +36,7 @@ def test_every_command_is_documented(command: str) -> None:
     "view",
     [
         StatusView, Trouble, ArchiveView, RosterView, ConfigView, PeerView, ConflictView,
-        FetchDone, ImportSummary, InviteView, MemberAnswer,
+        FetchDone, ImportSummary, InviteView, MemberAnswer, CounterView,
     ],
 )  # fmt: skip
 def test_every_key_is_documented(view: type) -> None:

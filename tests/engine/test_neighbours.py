@@ -69,6 +69,20 @@ def test_a_frozen_overlay_dials_nobody() -> None:
     assert clinic.engine.next_deadline() is None
 
 
+def test_a_frozen_overlay_with_given_neighbours_dials_these_and_turns_away_others() -> None:
+    settings = replace(LIVE, frozen_overlay=True, frozen_neighbours=(BERT, ANNA, STRANGER))
+    clinic = Clinic(settings=settings)
+    assert dialled(clinic.engine.start(NOW)) == [BERT, ANNA]
+    assert not [e for e in clinic.engine.linked(ANNA, NOW, outbound=True) if type(e) is Hangup]
+    assert not [e for e in clinic.engine.linked(BERT, NOW, outbound=False) if type(e) is Hangup]
+    assert only(Hangup, clinic.engine.linked(CARL, NOW, outbound=False)).peer == CARL
+    assert dialled(clinic.engine.unlinked(BERT, NOW)) == []
+    due = clinic.engine.next_deadline()
+    assert due is not None
+    assert due <= NOW + 2 * SECOND
+    assert dialled(clinic.engine.wake(due)) == [BERT]
+
+
 def test_in_a_larger_mesh_a_few_are_drawn() -> None:
     clinic = Clinic((), dict(MANY), LIVE)
     first = dialled(clinic.engine.start(NOW))

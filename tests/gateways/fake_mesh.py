@@ -17,6 +17,7 @@ from meshpacs.node.views import (
     ArchiveView,
     ConfigView,
     ConflictView,
+    CounterView,
     FetchDone,
     FetchEvent,
     FetchProgress,
@@ -114,6 +115,8 @@ PEER = PeerView(
     mend="Is it up?",
     blamed=0,
 )
+
+COUNTER = CounterView("control", "Ask", 3, 900, 2, 600)
 
 CONFLICT = ConflictView(
     study_uid=STUDY,
@@ -230,6 +233,10 @@ class FakeMesh:
     async def peers(self) -> tuple[PeerView, ...]:
         self._remember("peers")
         return (PEER,)
+
+    async def counters(self) -> tuple[CounterView, ...]:
+        self._remember("counters")
+        return (COUNTER,)
 
     async def conflicts(self) -> tuple[ConflictView, ...]:
         self._remember("conflicts")

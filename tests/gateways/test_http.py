@@ -35,6 +35,15 @@ async def test_status_and_peers_tell_every_field_of_their_views() -> None:
     assert status.json["node"] == NORD.hex()
     peers = await ask(app_of(FakeMesh()), "GET", "/v1/peers")
     assert set(peers.json["peers"][0]) == {field.name for field in fields(PeerView)}
+    counters = await ask(app_of(FakeMesh()), "GET", "/v1/counters")
+    assert counters.json == {
+        "counters": [
+            {
+                "purpose": "control", "message": "Ask", "messages_in": 3, "bytes_in": 900,
+                "messages_out": 2, "bytes_out": 600,
+            }
+        ]
+    }  # fmt: skip
 
 
 async def test_a_found_answer_names_its_members_and_reads_its_attributes() -> None:

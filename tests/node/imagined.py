@@ -2,16 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import trio
 
 from meshpacs.engine.effects import Effect
+from meshpacs.links.link import Count, LinkMeter
 from meshpacs.model.content import Entry
 from meshpacs.model.errors import MeshError
 from meshpacs.model.ids import Micros, NodeId, QueryId
 from meshpacs.model.query import Query, Scope
-from meshpacs.wire.messages import Message, Purpose
+from meshpacs.wire.messages import Message, Ping, Pong, Purpose
 
 ANNA = NodeId(b"a" * 32)
 BERT = NodeId(b"b" * 32)
@@ -134,7 +134,11 @@ class FakeLink:
         self.ready_s = trio.current_time()
         self.version = "0.1.0"
         self.address = "127.0.0.1:1"
-        self.meter = SimpleNamespace(bytes_in=1, bytes_out=2, messages_in=3, messages_out=4)
+        self.meter = LinkMeter(
+            {Ping.TYPE: Count(2, 20), Pong.TYPE: Count(1, 9)},
+            {Ping.TYPE: Count(4, 30)},
+            bytes_in=1, bytes_out=2, messages_in=3, messages_out=4,
+        )  # fmt: skip
         self.posted: list[Message] = []
         self.full = False
         self.closed = trio.Event()

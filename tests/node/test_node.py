@@ -64,6 +64,22 @@ async def test_progress_counts_answers_as_they_come(tmp_path: Path) -> None:
             assert [progress async for progress in finding] == [Progress(0, 1, 0)]
 
 
+async def test_what_goes_over_the_links_is_counted_by_purpose_and_type(tmp_path: Path) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Sued", nord)
+        await nord.find()
+        asked, answered = [
+            {(view.purpose, view.message): view for view in await house.up.mesh.counters()}
+            for house in (nord, sued)
+        ]
+        sent, got = asked["control", "Ask"], answered["control", "Ask"]
+        assert (sent.messages_out, sent.messages_in) == (1, 0)
+        assert (got.messages_in, got.bytes_in) == (1, sent.bytes_out)
+        assert asked["control", "Part"].messages_in == 1
+        assert asked["join", "Knock"].messages_in == 1
+
+
 async def test_a_clinic_joins_through_a_member_while_the_founder_is_off(tmp_path: Path) -> None:
     async with street(tmp_path) as houses:
         nord = await houses.founder()

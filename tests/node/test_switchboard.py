@@ -17,6 +17,7 @@ from meshpacs.model.member import Member, Role
 from meshpacs.node import switchboard as switchboard_module
 from meshpacs.node.meters import Meters
 from meshpacs.node.switchboard import DIRECT_IDLE_S, VISIT_WAITING, Switchboard
+from meshpacs.node.views import CounterView
 from meshpacs.wire.messages import Ping, Pong, Purpose
 from tests.node.imagined import ANNA, BERT, CARL, FakeEngine, FakeLink
 
@@ -302,6 +303,23 @@ async def test_bulk_links_go_to_their_handler_or_to_who_dialled_them(stage: Stag
     with pytest.raises(Unavailable):
         async with stage.board.bulk(ANNA):
             pytest.fail("there is no link")
+
+
+async def test_a_count_outlives_its_link_and_purposes_are_counted_apart(stage: Stage) -> None:
+    ended = await stage.served(FakeLink(ANNA))
+    ended.end()
+    await ended.closed.wait()
+    await stage.served(FakeLink(BERT))
+    await stage.served(FakeLink(BERT, Purpose.DIRECT))
+    views = stage.board.meters.counters.views(stage.board.links())
+    # A FakeLink has counted 2 Pings of 20 bytes in, 4 of 30 out, and one Pong of 9 in.
+    assert views == (
+        CounterView("control", "Ping", 4, 2 * (20 + 2 * 4), 8, 2 * (30 + 4 * 4)),
+        CounterView("control", "Pong", 2, 2 * (9 + 4), 0, 0),
+        CounterView("direct", "Ping", 2, 20 + 2 * 4, 4, 30 + 4 * 4),
+        CounterView("direct", "Pong", 1, 9 + 4, 0, 0),
+    )
+    assert views == stage.board.meters.counters.views(stage.board.links()), "looking adds nothing"
 
 
 async def test_more_links_than_the_limit_are_closed_unserved(
