@@ -39,6 +39,9 @@ founder, and 1 KiB for each founder added later. A guess."""
 LINKS = 512
 """Links held at once, of every purpose. A guess."""
 
+LINKS_OF_ONE = 32
+"""Of these, with one member: a few fetches at once, and no member shuts out the others. A guess."""
+
 # ---------------------------------------------------------------- roster (protocol 1)
 
 INVITE_CHARACTERS = 300

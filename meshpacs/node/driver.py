@@ -7,6 +7,7 @@ a disk or a caller. That is the whole locking strategy.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from traceback import extract_tb
 from typing import Protocol, TypeVar, assert_never
 
 import structlog
@@ -207,6 +208,18 @@ class Driver:
             rows, truncated = await self._vault.search(query)
         except MeshError as error:
             log.warning("search_failed", query=short(query_id), cause=type(error).__name__)
+            await self.tell(lambda engine, now: engine.local_failed(query_id, now))
+            return
+        except Exception as error:  # noqa: BLE001  what a member asks must not end the node
+            # A task's top. Not the exception's own words, which may quote the query.
+            place = extract_tb(error.__traceback__)[-1]
+            log.error(  # noqa: TRY400
+                "search_broke",
+                query=short(query_id),
+                cause=type(error).__name__,
+                file=place.filename,
+                line=place.lineno,
+            )
             await self.tell(lambda engine, now: engine.local_failed(query_id, now))
             return
         await self.tell(

@@ -18,7 +18,7 @@ from meshpacs.links.link import Link
 from meshpacs.links.precedence import Precedence
 from meshpacs.model.errors import MeshError, PeerFault, Unavailable
 from meshpacs.model.ids import Micros, NodeId, short
-from meshpacs.model.limits import LINKS
+from meshpacs.model.limits import LINKS, LINKS_OF_ONE
 from meshpacs.model.member import Member
 from meshpacs.node.meters import Meters
 from meshpacs.wire.messages import Message, Purpose
@@ -30,7 +30,12 @@ VISIT_WAITING = 64
 a query brings one."""
 
 DIRECT_IDLE_S = 30.0
-"""Seconds without a message after which a direct link is closed: the longest budget."""
+"""Seconds without a message after which who dialled a direct link closes it: the longest budget.
+The other side closes it after twice that, so that nothing is sent into a link that is closing."""
+
+DIRECT_SPARE_S = 5.0
+"""So long before its dialler may close it a direct link is not begun to be used any more. A guess:
+a round trip, and clocks that do not run alike."""
 
 GOODBYE_S = 1.0
 """Seconds that closing a link's socket may take when everything stops. A guess."""
@@ -141,7 +146,7 @@ class Switchboard:
         Not over a control link that is up: the engine visits a neighbour when that link is silent.
         """
         line = self._direct.get(peer)
-        if line is not None:
+        if line is not None and _stays(line):
             self._post(line, message)
         elif peer not in self._waiting:
             self._waiting[peer] = [message]
@@ -165,6 +170,11 @@ class Switchboard:
         for line in lines:
             line.silenced = True
             line.link.close(reason)
+            # Gone for us from now on, though it may take a moment to say goodbye: the engine dials
+            # again, perhaps sooner than that.
+            for named in (self._control, self._direct):
+                if named.get(peer) is line:
+                    del named[peer]
         if lines:
             log.info("hung_up", peer=short(peer), links=len(lines), reason=reason)
             mend = "" if everything else "It is dialled again by itself."
@@ -205,20 +215,21 @@ class Switchboard:
             self._failed(peer, error, Purpose.CONTROL)
         finally:
             self._dialling.pop(peer, None)
-        if link is not None:
-            await self.serve(link)
-        elif peer not in self._control:
+        served = link is not None and await self.serve(link)
+        if not served and peer not in self._control:
             await self._driver.tell(lambda engine, now: engine.unreachable(peer, now))
 
     async def _visit(self, peer: NodeId) -> None:
+        served = False
         try:
             link = await self._connect(peer, Purpose.DIRECT)
         except MeshError as error:
-            del self._waiting[peer]
             self._failed(peer, error, Purpose.DIRECT)
-            await self._driver.tell(lambda engine, now: engine.unreachable(peer, now))
         else:
-            await self.serve(link)
+            served = await self.serve(link)
+        if not served:
+            del self._waiting[peer]
+            await self._driver.tell(lambda engine, now: engine.unreachable(peer, now))
 
     @asynccontextmanager
     async def bulk(self, peer: NodeId) -> AsyncIterator[Link]:
@@ -262,12 +273,21 @@ class Switchboard:
 
     # ------------------------------------------------------------ serving
 
-    async def serve(self, link: Link) -> None:
-        """Serve a link of any purpose but JOIN, whose greetings are over, until it ends."""
-        if self.count >= LINKS:
-            log.warning("links_full", peer=short(link.peer), links=self.count)
+    async def serve(self, link: Link) -> bool:
+        """Serve a link of any purpose but JOIN, whose greetings are over, until it ends.
+
+        False if it was turned away at once.
+        """
+        of_one = len(self._lines.get(link.peer, ()))
+        if self.count >= LINKS or of_one >= LINKS_OF_ONE:
+            log.warning("links_full", peer=short(link.peer), links=self.count, of_one=of_one)
             await link.aclose()
-            return
+            return False
+        if link.peer not in self._members():
+            # Revoked while hands were shaken, after it had been recognised. PROTOCOL 1.6.
+            log.info("link_refused", peer=short(link.peer), reason="it is no member any more")
+            await link.aclose()
+            return False
         line = self._enter(link)
         try:
             if link.purpose == Purpose.CONTROL:
@@ -279,6 +299,7 @@ class Switchboard:
         finally:
             with trio.move_on_after(GOODBYE_S, shield=True):
                 await self._leave(line)
+        return True
 
     def _enter(self, link: Link) -> Line:
         line = Line(link, link.peer, trio.current_time())
@@ -355,7 +376,8 @@ class Switchboard:
             await self._driver.tell(lambda engine, now: engine.unreachable(peer, now))
 
     async def _close_when_idle(self, line: Line) -> None:
-        while (until_s := line.active_s + DIRECT_IDLE_S) > trio.current_time():
+        idle_s = DIRECT_IDLE_S if line.link.outbound else 2 * DIRECT_IDLE_S
+        while (until_s := line.active_s + idle_s) > trio.current_time():
             await trio.sleep_until(until_s)
         line.silenced = True
         line.link.close("idle")
@@ -391,6 +413,13 @@ class Switchboard:
         except Unavailable as error:
             log.info("link_lost", peer=short(peer), cause=error.what)
             self.meters.of(peer).trouble(error.what, error.mend, self.meters.wall())
+
+
+def _stays(line: Line) -> bool:
+    """Whether a direct link is not about to be closed as idle by who has dialled it."""
+    return line.link.outbound or (
+        line.active_s + DIRECT_IDLE_S - DIRECT_SPARE_S > trio.current_time()
+    )
 
 
 def _worth_a_line(count: int) -> bool:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import structlog.testing
 import trio
 import trio.testing
 
@@ -38,11 +39,14 @@ REPORT = Report(Q1, (MemberAnswer(ANNA, Status.ANSWERED),), 1000)
 class FakeVault:
     def __init__(self) -> None:
         self.fails = False
+        self.breaks: Exception | None = None
         self.gate = trio.Event()
         self.gate.set()
 
     async def search(self, query: Query) -> tuple[tuple[Row, ...], bool]:
         await self.gate.wait()
+        if self.breaks:
+            raise self.breaks
         if self.fails:
             raise Damaged("The index is damaged.")
         return (Row({}, ()),), True
@@ -117,6 +121,18 @@ async def test_a_search_that_fails_is_told_as_failed(stage: Stage) -> None:
     stage.engine.says["linked"] = [SearchLocal(Q1, QUERY)]
     await stage.driver.tell(lambda engine, now: engine.linked(ANNA, now, outbound=True))
     await stage.engine.until("local_failed", Q1)
+
+
+async def test_a_search_that_breaks_ends_nothing_else_and_quotes_nobody(stage: Stage) -> None:
+    stage.vault.breaks = ValueError("Roe^Jane")
+    stage.engine.says["linked"] = [SearchLocal(Q1, QUERY)]
+    with structlog.testing.capture_logs() as logs:
+        await stage.driver.tell(lambda engine, now: engine.linked(ANNA, now, outbound=True))
+        await stage.engine.until("local_failed", Q1)
+    (line,) = logs
+    assert (line["event"], line["cause"]) == ("search_broke", "ValueError")
+    assert line["file"] == __file__
+    assert "Roe" not in str(logs)
 
 
 async def test_a_slow_search_keeps_nobody_waiting(stage: Stage) -> None:

@@ -162,6 +162,24 @@ async def test_hanging_up_is_not_told_back(stage: Stage) -> None:
     stage.board.hangup(BERT, "nothing to hang up", everything=True)
 
 
+async def test_after_hanging_up_the_peer_can_be_dialled_before_the_goodbye_is_over(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A frozen peer does not read: its link takes two seconds to close, and the engine may want to
+    # dial again after one.
+    link = await stage.served(FakeLink(ANNA))
+    monkeypatch.setattr(link, "close", lambda _reason: None)
+    stage.board.hangup(ANNA, "3 keepalives were not answered", everything=False)
+    stage.answers[ANNA] = new = FakeLink(ANNA, outbound=True)
+    stage.board.dial(ANNA)
+    await stage.engine.until("linked", ANNA, True)
+    assert names(stage) == ["linked", "linked"], "the engine knows that the first one is gone"
+    link.end()
+    await link.closed.wait()
+    stage.board.post(ANNA, Ping(1))
+    assert new.posted == [Ping(1)]
+
+
 async def test_hanging_up_everything_ends_bulk_and_direct_links_too(stage: Stage) -> None:
     control = await stage.served(FakeLink(ANNA))
     direct = await stage.served(FakeLink(ANNA, Purpose.DIRECT))
@@ -331,6 +349,55 @@ async def test_more_links_than_the_limit_are_closed_unserved(
     refused = await stage.served(FakeLink(BERT))
     assert refused.aclosed
     assert names(stage) == ["linked"]
+
+
+async def test_one_member_cannot_take_all_links(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switchboard_module, "LINKS_OF_ONE", 2)
+    for _ in range(2):
+        assert not (await stage.served(FakeLink(ANNA, Purpose.DIRECT))).aclosed
+    assert (await stage.served(FakeLink(ANNA, Purpose.DIRECT))).aclosed
+    assert not (await stage.served(FakeLink(BERT, Purpose.DIRECT))).aclosed
+
+
+async def test_what_was_dialled_and_found_no_room_is_told_as_unreachable(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switchboard_module, "LINKS", 0)
+    stage.answers[ANNA] = FakeLink(ANNA, outbound=True)
+    stage.board.dial(ANNA)
+    await stage.engine.until("unreachable", ANNA)
+    stage.answers[ANNA] = FakeLink(ANNA, Purpose.DIRECT, outbound=True)
+    stage.board.visit(ANNA, Ping(1))
+    await trio.testing.wait_all_tasks_blocked()
+    assert names(stage) == ["unreachable", "unreachable"]
+    monkeypatch.setattr(switchboard_module, "LINKS", 1)
+    stage.answers[ANNA] = link = FakeLink(ANNA, Purpose.DIRECT, outbound=True)
+    stage.board.visit(ANNA, Ping(2))
+    await trio.testing.wait_all_tasks_blocked()
+    assert link.posted == [Ping(2)], "it is dialled again"
+
+
+@pytest.mark.parametrize("purpose", [Purpose.CONTROL, Purpose.DIRECT, Purpose.BULK])
+async def test_who_was_revoked_while_hands_were_shaken_gets_no_link(
+    stage: Stage, purpose: Purpose
+) -> None:
+    refused = await stage.served(FakeLink(CARL, purpose))
+    assert refused.aclosed
+    assert stage.bulk == []
+    assert names(stage) == []
+
+
+async def test_nothing_is_sent_into_a_direct_link_that_its_dialler_may_be_closing(
+    stage: Stage, autojump_clock: trio.testing.MockClock
+) -> None:
+    inbound = await stage.served(FakeLink(ANNA, Purpose.DIRECT))
+    autojump_clock.jump(DIRECT_IDLE_S - 1)
+    stage.answers[ANNA] = own = FakeLink(ANNA, Purpose.DIRECT, outbound=True)
+    stage.board.visit(ANNA, Ping(1))
+    await trio.testing.wait_all_tasks_blocked()
+    assert (inbound.posted, own.posted) == ([], [Ping(1)])
 
 
 async def test_a_member_that_is_off_all_night_is_one_line_in_the_log(stage: Stage) -> None:
