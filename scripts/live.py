@@ -1,0 +1,540 @@
+"""A live mesh costs what the simulator says: the identities of PROTOCOL 4.7, counted.
+
+    scripts/live                      20 processes, 6 neighbours each, 50 queries; about two minutes
+    scripts/live --nodes 6 --degree 3 --queries 5 --origins 2
+
+Processes of the installed program on loopback, joined by invites, each with a small archive, their
+overlay frozen to a random regular graph made from the seed. What they have sent and received is
+read from their own counters (`GET /v1/counters`). Then World, the simulator, is asked the same
+questions on the same graph, with the same archives, names and clock-free settings. What is held:
+
+- every query to everyone costs exactly 2E - (n - 1) Asks and as many Closed, live and in World;
+  keepalives, acknowledgements and recalls are counted apart;
+- every answer comes back over as many links as its holder is hops away: Parts = sum of hops;
+- a ball is answered by exactly the members within its TTL, for every TTL;
+- bytes by type are within 5 % of World's. How many Parts there are depends on which copy of an Ask
+  comes first, which is chance in both; so Parts are compared by the bytes of each.
+
+Exits 1 as soon as something is not as it should be; leaves nothing behind.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from meshpacs.archive.archive import Archive
+from meshpacs.cli.client import Client
+from meshpacs.cli.main import run
+from meshpacs.model.answer import Row
+from meshpacs.model.attributes import Level
+from meshpacs.model.identifier import parse_query
+from meshpacs.model.ids import MILLISECOND, SECOND, NodeId
+from meshpacs.model.limits import HOPS
+from meshpacs.model.query import Ball, Everyone, Query
+from meshpacs.node.home import Home
+from meshpacs_sim import identities, topologies
+from meshpacs_sim.graphs import Graph
+from meshpacs_sim.measures import Measures
+from meshpacs_sim.network import Latency
+from meshpacs_sim.world import World
+
+Json = dict[str, Any]
+
+KEYS = ("PatientName=", "StudyInstanceUID=")
+"""What is asked: every study, with its name."""
+
+NOBODY = NodeId(b"")
+
+READY_S = 90.0
+PATIENCE_S = 30.0
+"""How long to wait for something that should be quick. Guesses for a slow, busy machine."""
+
+TOLERANCE = 0.05
+"""How far bytes may be from World's."""
+
+FLOOD = ("Ask", "Got", "Part", "Closed", "Recall", "Cancel")
+"""What queries send; keepalives and roster messages are counted apart."""
+
+LOOPBACK = Latency(100, 300, 1_000)
+"""Microseconds that a message takes between two processes here, the wait for one of two cores
+included. A guess; only how many Parts World counts depends on it."""
+
+
+class NotEqual(Exception):
+    """The verdict."""
+
+
+def hold(true: object, what: str) -> None:
+    """Go on, or end with a verdict."""
+    if not true:
+        raise NotEqual(what)
+
+
+# ---------------------------------------------------------------- processes
+
+
+@dataclass
+class Clinic:
+    """One node: its home, and its process while it is up."""
+
+    number: int
+    home: Path
+    port: int
+    node: NodeId = NOBODY
+    process: subprocess.Popen[str] | None = None
+    client: Client = field(init=False)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The options that say where it is reached."""
+        mesh = f"127.0.0.1:{self.port}"
+        return ("--mesh-listen", mesh, "--advertise", mesh, "--http-listen", "127.0.0.1:0")
+
+    def run(self, *words: str) -> Json:
+        """A command on the idle home, within this process."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = run(["--home", str(self.home), *words, "--json"])
+        hold(code == 0, f"`meshpacs {words[0]}` at clinic {self.number}: {err.getvalue().strip()}")
+        document: Json = json.loads(out.getvalue())
+        return document
+
+    def start(self, *words: str) -> None:
+        """`meshpacs up`, without waiting."""
+        command = [sys.executable, "-m", "meshpacs.cli", "--home", str(self.home), "up", *words]
+        with (self.home / "log").open("a", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, encoding="utf-8"
+            )
+
+    def wait_ready(self) -> None:
+        """Until it says that it serves."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        hold(line.startswith("ready "), f"clinic {self.number} did not start, see its log")
+        self.client = Client(Home(self.home))
+
+    def stop(self) -> None:
+        """Ask it to stop; whatever happens it is gone afterwards."""
+        process = self.process
+        if process is None:
+            return
+        self.process = None
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, below those that systems hand out by themselves."""
+    found: list[int] = []
+    candidates = list(range(20_000, 32_000))
+    random.SystemRandom().shuffle(candidates)
+    for port in candidates:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise NotEqual(f"there are no {count} free ports on 127.0.0.1")
+
+
+@contextlib.contextmanager
+def mesh(folder: Path, graph: Graph) -> Iterator[list[Clinic]]:
+    """All clinics up and linked as the graph says; gone when the block ends."""
+    ports = free_ports(graph.size)
+    clinics = [Clinic(n, folder / f"{n:02}", port) for n, port in enumerate(ports)]
+    try:
+        join_all(clinics)
+        for clinic in clinics:
+            neighbours = (clinics[n].node.hex() for n in graph.neighbours[clinic.number])
+            clinic.start(*(word for node in neighbours for word in ("--only-neighbour", node)))
+        wait_all_ready(clinics)
+        yield clinics
+    finally:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(Clinic.stop, clinics))
+
+
+def wait_all_ready(clinics: Sequence[Clinic]) -> None:
+    """Until all serve; they start side by side."""
+    with ThreadPoolExecutor(4) as pool:
+        try:
+            list(pool.map(Clinic.wait_ready, clinics, timeout=READY_S))
+        except TimeoutError as error:
+            for clinic in clinics:  # so that nobody waits for their first line any more
+                assert clinic.process is not None
+                clinic.process.kill()
+            raise NotEqual(f"not all were ready within {READY_S:.0f} s") from error
+
+
+def join_all(clinics: Sequence[Clinic]) -> None:
+    """`init`, then `invite` and `join` for each of the others; an archive of one study each."""
+    first, *others = clinics
+    made = first.run("init", "--name", "Clinic 0", "--mesh-name", "Frozen", *first.addresses)
+    first.node = NodeId(bytes.fromhex(made["node"]))
+    first.start()
+    try:
+        first.wait_ready()
+        for clinic in others:
+            invite = first.client.post("/v1/invite", {"local": True})["text"]
+            name = f"Clinic {clinic.number}"
+            joined = clinic.run("join", invite, "--name", name, *clinic.addresses)
+            clinic.node = NodeId(bytes.fromhex(joined["node"]))
+    finally:
+        first.stop()
+    for clinic in clinics:
+        write_study(clinic.home / "study.dcm", clinic.number)
+        clinic.run("import", str(clinic.home / "study.dcm"))
+
+
+def write_study(path: Path, number: int) -> None:
+    """A CT study of one instance without pixels."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = CTImageStorage
+    meta.MediaStorageSOPInstanceUID = pydicom.uid.UID(f"2.25.{number + 1}.1.1")
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
+    data.SOPClassUID, data.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+    data.StudyInstanceUID, data.SeriesInstanceUID = f"2.25.{number + 1}", f"2.25.{number + 1}.1"
+    data.Modality, data.PatientID, data.PatientName = "CT", f"P{number}", f"Muster^Nr {number}"
+    data.save_as(path, enforce_file_format=True)
+
+
+def wait_linked(clinics: Sequence[Clinic], graph: Graph) -> None:
+    """Until everybody is linked with exactly its neighbours and the roster has been told."""
+    until = time.monotonic() + PATIENCE_S + 2 * len(clinics)
+    last: Snapshot | None = None
+    wrong = "nobody has looked"
+    while time.monotonic() < until:
+        wrong = ""
+        heads = set()
+        for clinic in clinics:
+            peers = clinic.client.get("/v1/peers")["peers"]
+            linked = {peer["node"] for peer in peers if peer["state"] == "linked"}
+            wanted = {clinics[n].node.hex() for n in graph.neighbours[clinic.number]}
+            if linked != wanted:
+                wrong = f"clinic {clinic.number} is linked with {len(linked)}, not {len(wanted)}"
+            heads.add(clinic.client.get("/v1/status")["roster"]["head"])
+        if len(heads) > 1:
+            wrong = f"{len(heads)} different rosters are known"
+        seen = snapshot(clinics)
+        # Roster messages make no sound any more, so every link carries queries.
+        if not wrong and last is not None and seen.roster == last.roster:
+            return
+        last = seen
+    raise NotEqual(wrong or "the roster is still being told")
+
+
+# ---------------------------------------------------------------- counts
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Sums over all nodes."""
+
+    sent: Counter[str]
+    """Messages by type, over control links."""
+    received: Counter[str]
+    bytes_sent: Counter[str]
+    elsewhere: Counter[str]
+    """Messages sent over links that are no edges: recalls."""
+
+    @property
+    def roster(self) -> tuple[int, ...]:
+        """How much was said of the roster."""
+        return tuple(self.sent[name] for name in ("Heads", "Digests", "RosterNews"))
+
+    def since(self, before: "Snapshot") -> "Snapshot":
+        """What has come after another."""
+        return Snapshot(
+            _less(self.sent, before.sent),
+            _less(self.received, before.received),
+            _less(self.bytes_sent, before.bytes_sent),
+            _less(self.elsewhere, before.elsewhere),
+        )
+
+    @property
+    def over(self) -> bool:
+        """Whether all that was sent has arrived, and every copy that asks has been closed.
+
+        A node closes a copy after those that it has sent on, so nothing can come any more.
+        """
+        asked = self.sent["Ask"] + self.sent["Recall"]
+        return (
+            all(self.sent[name] == self.received[name] for name in FLOOD)
+            and self.sent["Closed"] == self.sent["Got"] == asked
+        )
+
+
+def _less(one: Counter[str], other: Counter[str]) -> Counter[str]:
+    return Counter({name: one[name] - other[name] for name in one if one[name] != other[name]})
+
+
+def snapshot(clinics: Sequence[Clinic]) -> Snapshot:
+    """Read everybody's counters."""
+    total = Snapshot(Counter(), Counter(), Counter(), Counter())
+    for clinic in clinics:
+        for line in clinic.client.get("/v1/counters")["counters"]:
+            name = line["message"]
+            if line["purpose"] != "control":
+                total.elsewhere[name] += line["messages_out"] if name in FLOOD else 0
+                continue
+            total.sent[name] += line["messages_out"]
+            total.received[name] += line["messages_in"]
+            total.bytes_sent[name] += line["bytes_out"]
+    return total
+
+
+def wait_over(clinics: Sequence[Clinic], before: Snapshot) -> Snapshot:
+    """The counts once the flood since `before` has ended."""
+    until = time.monotonic() + PATIENCE_S
+    last = snapshot(clinics)
+    while time.monotonic() < until:
+        seen = snapshot(clinics)
+        # Nodes are read one after the other, so one look alone is no moment.
+        flood = [(seen.sent[name], seen.received[name]) for name in FLOOD]
+        same = flood == [(last.sent[name], last.received[name]) for name in FLOOD]
+        if same and seen.since(before).over:
+            return seen
+        last = seen
+    raise NotEqual(f"a flood has not ended: {dict(last.since(before).sent)}")
+
+
+# ---------------------------------------------------------------- questions
+
+
+@dataclass(frozen=True)
+class Question:
+    """Who asks whom."""
+
+    origin: int
+    ttl: int
+    """Of a ball; 0 for everyone."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one question has cost, and who has answered it."""
+
+    counts: dict[str, int]
+    bytes: dict[str, int]
+    answered: tuple[int, ...]
+    hops: int
+    """Sum over those who answered."""
+    took_ms: float
+
+
+def ask_live(clinics: Sequence[Clinic], questions: Sequence[Question]) -> list[Outcome]:
+    """Ask one question after the other."""
+    index = {clinic.node.hex(): clinic.number for clinic in clinics}
+    outcomes = []
+    before = wait_over(clinics, snapshot(clinics))
+    for question in questions:
+        body: Json = {"keys": KEYS} | (
+            {"ball": question.ttl} if question.ttl else {"scope": "mesh"}
+        )
+        *_, found = clinics[question.origin].client.lines("/v1/find", body, answer_s=PATIENCE_S)
+        after = wait_over(clinics, before)
+        cost = after.since(before)
+        hold(not cost.elsewhere.total(), f"{question}: recalled directly, {dict(cost.elsewhere)}")
+        members = found["report"]["members"]
+        answered = [member for member in members if member["status"] == "answered"]
+        outcomes.append(
+            Outcome(
+                counts={name: cost.sent[name] for name in FLOOD},
+                bytes={name: cost.bytes_sent[name] for name in FLOOD},
+                answered=tuple(sorted(index[member["node"]] for member in answered)),
+                hops=sum(member["hops"] for member in answered),
+                took_ms=found["report"]["took_us"] / 1000,
+            )
+        )
+        before = after
+    return outcomes
+
+
+class Shelf:
+    """A clinic's own archive, as World searches it."""
+
+    def __init__(self, archive: Archive) -> None:
+        """Opened already."""
+        self._archive = archive
+
+    def search(self, query: Query) -> tuple[tuple[Row, ...], bool]:
+        """As the clinic itself does."""
+        found = self._archive.search(query)
+        return found.rows, found.truncated
+
+
+def ask_world(
+    clinics: Sequence[Clinic], questions: Sequence[Question], graph: Graph, seed: int
+) -> list[Outcome]:
+    """Ask World the same, in the same order; the clinics' processes are gone by now."""
+    query = parse_query(KEYS, Level.STUDY)
+    index = {clinic.node: clinic.number for clinic in clinics}
+    outcomes = []
+    with contextlib.ExitStack() as stack:
+        archives = [Archive.open(clinic.home / "archive") for clinic in clinics]
+        for archive in archives:
+            stack.callback(archive.close)
+        measures = Measures(sizes=True)
+        world = World(
+            seed,
+            graph,
+            latency=LOOPBACK,
+            cellars=[Shelf(archive) for archive in archives],
+            names=[clinic.node for clinic in clinics],
+            observers=[measures],
+        )
+        world.run(SECOND)
+        for question in questions:
+            before = measures.bytes.copy()
+            scope = Ball(question.ttl) if question.ttl else Everyone()
+            asking = world.ask(question.origin, query, scope)
+            world.finish(asking)
+            world.run(world.now + 100 * MILLISECOND)
+            hold(asking.report is not None, f"World has no final for {question}")
+            assert asking.report is not None
+            tally = measures.of(asking.query_id)
+            hold(not tally.recall, f"World has recalled: {dict(tally.recall)}")
+            answered = [m for m in asking.report.members if m.status.value == "answered"]
+            outcomes.append(
+                Outcome(
+                    counts={name: tally.flood[name] for name in FLOOD},
+                    bytes={name: measures.bytes[name] - before[name] for name in FLOOD},
+                    answered=tuple(sorted(index[m.node] for m in answered)),
+                    hops=sum(m.hops for m in answered),
+                    took_ms=asking.took_us / 1000,
+                )
+            )
+    return outcomes
+
+
+# ---------------------------------------------------------------- the verdict
+
+
+def compare(
+    graph: Graph, questions: Sequence[Question], live: list[Outcome], world: list[Outcome]
+) -> None:
+    """Hold everything that must be equal, and print what was counted."""
+    cost = identities.everyone(graph)
+    for question, real, imagined in zip(questions, live, world, strict=True):
+        expected = identities.ball(graph, question.origin, question.ttl or graph.size)
+        for name, outcome in (("live", real), ("World", imagined)):
+            said = f"{question}, {name}: {outcome.counts}"
+            counts = outcome.counts
+            hold(outcome.answered == expected, f"{said}: {outcome.answered}, not {expected}")
+            hold(counts["Closed"] == counts["Got"] == counts["Ask"], f"{said}: not all closed")
+            hold(counts["Part"] == outcome.hops, f"{said}: {outcome.hops} hops")
+            hold(not counts["Recall"] and not counts["Cancel"], f"{said}: recalled or cancelled")
+            if question.ttl:
+                least = identities.ball_asks_at_least(graph, question.origin, question.ttl)
+                hold(counts["Ask"] >= least, f"{said}: at least {least} were needed")
+            else:
+                hold(counts["Ask"] == cost.asks, f"{said}: {cost.asks} were expected")
+    whole = [at for at, question in enumerate(questions) if not question.ttl]
+    print(f"{len(whole)} queries to everyone: {cost.asks} Asks and {cost.closeds} Closed each,")
+    print("  live and in World, as 2E - (n - 1) says; no recall.")
+    print(f"{len(questions) - len(whole)} balls: exactly the ball has answered, live and in World.")
+    print(f"{'':8}{'live':>9}{'World':>9}{'live':>11}{'World':>11}{'ratio':>8}{'of each':>9}")
+    print(f"{'':8}{'messages':>18}{'bytes':>22}")
+    for name in ("Ask", "Got", "Closed", "Part"):
+        ours, theirs = (
+            (sum(o[at].counts[name] for at in whole), sum(o[at].bytes[name] for at in whole))
+            for o in (live, world)
+        )
+        ratio = ours[1] / theirs[1]
+        each = ratio * theirs[0] / ours[0]
+        print(f"{name:8}{ours[0]:9}{theirs[0]:9}{ours[1]:11}{theirs[1]:11}{ratio:8.3f}{each:9.3f}")
+        judged = each if name == "Part" else ratio
+        hold(abs(judged - 1) <= TOLERANCE, f"{name}: {judged:.3f} of World's bytes")
+
+
+def live_and_simulated(folder: Path, options: argparse.Namespace) -> None:
+    """All of it."""
+    graph = topologies.regular(options.nodes, options.degree, options.seed)
+    chance = random.Random(options.seed)
+    diameter = max(hop or 0 for origin in range(graph.size) for hop in graph.distances(origin))
+    everybody = range(graph.size)
+    questions = [Question(chance.choice(everybody), 0) for _ in range(options.queries)]
+    for ttl in range(1, HOPS + 1):
+        # Further than the diameter every ball is everybody.
+        origins = options.origins if ttl <= diameter + 1 else 1
+        picked = chance.sample(everybody, min(origins, graph.size))
+        questions += [Question(origin, ttl) for origin in picked]
+    print(f"seed {options.seed}: {graph.name}, {len(graph.edges)} links, diameter {diameter}")
+    began = time.monotonic()
+    with mesh(folder, graph) as clinics:
+        wait_linked(clinics, graph)
+        print(f"{graph.size} processes are up and linked after {time.monotonic() - began:.0f} s")
+        start = snapshot(clinics)
+        live = ask_live(clinics, questions)
+        total = snapshot(clinics).since(start)
+    took = sorted(outcome.took_ms for outcome in live[: options.queries])
+    print(f"{len(questions)} queries asked; to everyone p50 {took[len(took) // 2]:.0f} ms")
+    world = ask_world(clinics, questions, graph, options.seed)
+    compare(graph, questions, live, world)
+    for name in FLOOD:
+        counted = sum(outcome.counts[name] for outcome in live)
+        hold(total.sent[name] == counted, f"{name}: {total.sent[name]} in all, {counted} by query")
+    apart = {n: total.sent[n] for n in sorted(total.sent) if n not in FLOOD and total.sent[n]}
+    print(f"counted apart: {apart}")
+    print(f"seed {options.seed}: live equals simulated, in {time.monotonic() - began:.0f} s")
+
+
+def main() -> int:
+    """Run it in a folder that is removed afterwards, unless somebody wants to keep it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--nodes", type=int, default=20)
+    parser.add_argument("--degree", type=int, default=6)
+    parser.add_argument("--queries", type=int, default=50, help="to everyone")
+    parser.add_argument("--origins", type=int, default=20, help="of each small TTL's balls")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave homes and logs there")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    os.environ.pop("MESHPACS_HOME", None)
+    folder = options.keep or Path(tempfile.mkdtemp(prefix="meshpacs-live-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        live_and_simulated(folder.resolve(), options)
+    except NotEqual as verdict:
+        print(f"seed {options.seed}: not as it should be: {verdict}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        if options.keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
