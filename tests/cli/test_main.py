@@ -56,6 +56,14 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"  {name} " in out for name in COMMANDS)
 
 
+@pytest.mark.parametrize("word", ["abc", "A" * 64, "zz" * 32])
+def test_a_neighbour_that_is_no_whole_node_id_is_refused_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    assert run(["--home", str(tmp_path), "up", "--only-neighbour", word]) == BROKEN
+    assert f"{word!r} is no node id" in capsys.readouterr().err
+
+
 def test_an_unknown_command_or_option_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["fnid"]) == BROKEN
     assert run(["find", "--colour"]) == BROKEN
