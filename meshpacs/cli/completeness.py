@@ -30,6 +30,8 @@ def completeness(report: Json | None) -> list[str]:
     outside = len(report["members"]) - len(asked)
     if outside:
         words.append(f"{plural(outside, 'clinic')} beyond the ball: not asked.")
+    if report["doubtful"]:
+        words.append("Something failed on the way, so some of those may not be beyond it.")
     if report["cancelled"]:
         words.append("The query was cancelled before its end.")
     return words

@@ -23,7 +23,7 @@ from meshpacs.engine.holding import Holding
 from meshpacs.engine.inquiry import Inquiries
 from meshpacs.engine.notary import Notary
 from meshpacs.engine.overlay import Overlay
-from meshpacs.engine.peers import Peers
+from meshpacs.engine.peers import Peer, Peers
 from meshpacs.engine.roll import Roll
 from meshpacs.engine.seen import Seen
 from meshpacs.engine.settings import Settings
@@ -161,7 +161,7 @@ class Engine:
         self._roll.members = members
         self._roll.head = roster_head
         for peer in self.peers.all():
-            peer.carries = self._carries(peer.node)
+            self._compare(peer)
         effects: list[Effect] = []
         for node in gone:
             self._overlay.gone(node)
@@ -183,16 +183,19 @@ class Engine:
             return crowded
         self.attendance.heard(peer, now)
         effects = self._gossip.linked(peer) if self._gossip else []
-        carries = self._carries(peer)
-        return effects + self.peers.add(peer, now, outbound=outbound, carries=carries)
+        effects += self.peers.add(peer, now, outbound=outbound)
+        self._compare(self.peers.get(peer))
+        return effects
 
-    def _carries(self, peer: NodeId) -> bool:
+    def _compare(self, peer: Peer | None) -> None:
         """Whether Asks go over this link: roles allow it, and both sides know one roster.
 
-        Whoever is behind catches up first (PROTOCOL 1.2); until then it is asked directly.
+        Whoever is behind catches up first (PROTOCOL 1.7); until then it is asked directly.
         """
-        settled = self._gossip is None or self._gossip.settled(peer)
-        return settled and self._roll.carries(peer)
+        if peer is not None:
+            settled = self._gossip is None or self._gossip.settled(peer.node)
+            by_roles = self._roll.carries(peer.node)
+            peer.carries, peer.lags = by_roles and settled, by_roles and not settled
 
     def unlinked(self, peer: NodeId, now: Micros) -> list[Effect]:
         """The control link is gone."""
@@ -327,7 +330,7 @@ class Engine:
     def _part(self, peer: NodeId, part: Part, now: Micros) -> list[Effect]:
         wave = self._flood.wave_of(peer, part.token)
         if wave is not None and wave.parent is not None:
-            return self._flood.carry(wave, part)
+            return self._flood.carry(peer, wave, part)
         inquiry = self._inquiries.recalled(peer, part.token)
         if inquiry is None and wave is not None:
             inquiry = self._inquiries.get(wave.query_id)
@@ -337,7 +340,8 @@ class Engine:
             verified = inquiry.reading.part(part.token, part.sealed)
         except PeerFault as fault:
             # Not raised: whoever carried this could not read it, and is not to lose its link for
-            # what somebody behind it forged.
+            # what somebody behind it forged. But an honest answer may be spoiled by it.
+            inquiry.reading.spoiled = True
             return [Blame(peer, fault.what)]
         return [] if verified is None else self._inquiries.verified(inquiry, verified, now)
 
@@ -357,9 +361,7 @@ class Engine:
             return []
         neighbours = [known.node for known in self.peers.all()]
         effects, changed = self._gossip.receive(peer, message, neighbours)
-        known = self.peers.get(peer)
-        if known is not None:
-            known.carries = self._carries(peer)
+        self._compare(self.peers.get(peer))
         if changed:
             effects += self.members_changed(self._gossip.members(), self._gossip.head(), now)
         return effects

@@ -119,6 +119,8 @@ class Flood:
             for peer in self._peers.all():
                 if peer.node != parent and peer.carries:
                     effects += self._forward(number, wave, ask, peer.node, now, ball=ball)
+                elif peer.node != parent and peer.lags:
+                    self._hint(wave, peer.node)
         return number, effects + self._settle(number, wave)
 
     def _forward(
@@ -159,11 +161,14 @@ class Flood:
         if sent is not None and known is not None:
             known.measured(now - sent)
 
-    def carry(self, wave: Wave, part: Part) -> list[Effect]:
-        """Send a piece of somebody's answer on towards the origin."""
+    def carry(self, peer: NodeId, wave: Wave, part: Part) -> list[Effect]:
+        """Send a piece of somebody's answer, which came from `peer`, on towards the origin."""
         assert wave.parent is not None
         wave.credit_bytes -= len(part.sealed)
         if wave.credit_bytes < 0:
+            # Whose it was cannot be read here. Without a hint the origin of a ball would take
+            # that member to be outside.
+            self._hint(wave, peer)
             return []
         return [Send(wave.parent, Part(wave.parent_token, part.sealed))]
 

@@ -157,7 +157,7 @@ class Inquiries:
         if inquiry.recalling:
             return []
         inquiry.recalling = True
-        inquiry.failed = failed
+        inquiry.failed = failed = failed or inquiry.reading.spoiled
         self.turns.clear(inquiry.query_id)
         # Where nothing failed, whoever has not answered a ball is outside it.
         if failed or not inquiry.ttl:
@@ -282,7 +282,9 @@ class Inquiries:
             for node in sorted(self._roll.members)
             if self._roll.members[node].answers
         )
-        report = Report(query_id, members, now - inquiry.asked_us, cancelled)
+        # What the flood did not reach we cannot tell from what is too far.
+        doubtful = inquiry.failed and any(m.status is Status.OUTSIDE for m in members)
+        report = Report(query_id, members, now - inquiry.asked_us, cancelled, doubtful)
         return [DeliverFinal(query_id, report)]
 
     def _absent(self, inquiry: Inquiry, node: NodeId) -> MemberAnswer:

@@ -28,6 +28,8 @@ class Peer:
     misses: int = 0
     carries: bool = True
     """Asks may travel over this link (PROTOCOL 1.3)."""
+    lags: bool = False
+    """They would, by roles, but the rosters have not been compared yet."""
     offset_us: Micros = 0
     """Its wall clock minus ours, from the last Pong."""
 
@@ -65,9 +67,9 @@ class Peers:
         """Every neighbour."""
         return list(self._peers.values())
 
-    def add(self, node: NodeId, now: Micros, *, outbound: bool, carries: bool) -> list[Effect]:
+    def add(self, node: NodeId, now: Micros, *, outbound: bool) -> list[Effect]:
         """A link came up; it is measured at once, so that deadlines know its round trip."""
-        peer = Peer(node, outbound, now, carries=carries)
+        peer = Peer(node, outbound, now)
         self._peers[node] = peer
         return self._ping(peer, now)
 

@@ -48,6 +48,9 @@ class Reading:
         self._notary = notary
         self._unfinished: dict[tuple[int, NodeId], _Unfinished] = {}
         self._bytes = 0
+        self.spoiled = False
+        """Something came that was no true answer, or there was no room: a member whose answer did
+        come may seem not to have answered."""
 
     def part(self, token: int, sealed: bytes) -> Verified | None:
         """Take in one part; the answer, once it is whole and true.
@@ -67,18 +70,33 @@ class Reading:
         unfinished = self._unfinished.setdefault(key, _Unfinished(piece.count))
         if piece.count != unfinished.count or piece.index in unfinished.pieces:
             raise PeerFault("Parts of an answer contradict each other.")
+        unfinished.pieces[piece.index] = piece.data
         self._bytes += len(piece.data)
         if self._bytes > UNFINISHED_BYTES or len(self._unfinished) > UNFINISHED:
-            self._unfinished.clear()
-            self._bytes = 0
-            raise PeerFault("More unfinished answers came than anybody asked for.")
-        unfinished.pieces[piece.index] = piece.data
+            self._make_room()
+            if key not in self._unfinished:
+                raise PeerFault("More unfinished answers came than anybody asked for.")
         if len(unfinished.pieces) < unfinished.count:
             return None
         del self._unfinished[key]
         whole = b"".join(unfinished.pieces[index] for index in range(unfinished.count))
         self._bytes -= len(whole)
         return whole
+
+    def _make_room(self) -> None:
+        """Forget what came by the token that takes the most room, and by no other.
+
+        Anybody on a query's path can make up pieces: it spoils its own path with that, not the
+        answers that come by others, nor those that are recalled.
+        """
+        self.spoiled = True
+        room: dict[int, int] = {}
+        for (token, _), unfinished in self._unfinished.items():
+            size = sum(map(len, unfinished.pieces.values()))
+            room[token] = room.get(token, 0) + size + UNFINISHED_BYTES // UNFINISHED
+        worst = max(room, key=room.__getitem__)
+        for key in [key for key in self._unfinished if key[0] == worst]:
+            self._bytes -= sum(map(len, self._unfinished.pop(key).pieces.values()))
 
     def _verify(self, responder: NodeId, whole: bytes) -> Verified:
         answer = unpack(Answer, whole)

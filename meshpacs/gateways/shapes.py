@@ -73,6 +73,7 @@ def report_shape(report: Report, names: Mapping[NodeId, str]) -> Json:
         "query_id": report.query_id.hex(),
         "complete": report.complete,
         "cancelled": report.cancelled,
+        "doubtful": report.doubtful,
         "took_us": report.took_us,
         "members": [
             member(answer.node, names)

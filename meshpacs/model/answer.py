@@ -73,6 +73,8 @@ class Report:
     """Sorted by node id; the asker itself is among them."""
     took_us: Micros
     cancelled: bool = False
+    doubtful: bool = False
+    """Something in a ball failed: who is named outside may have been within, behind what failed."""
 
     @property
     def asked(self) -> tuple[MemberAnswer, ...]:
@@ -82,4 +84,5 @@ class Report:
     @property
     def complete(self) -> bool:
         """Whether every member that was to be asked has answered in full."""
-        return not self.cancelled and all(m.status in COMPLETE for m in self.asked)
+        sound = not self.cancelled and not self.doubtful
+        return sound and all(m.status in COMPLETE for m in self.asked)

@@ -6,7 +6,7 @@ What happens to links is told to the engine in the order in which it happened.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
@@ -18,10 +18,10 @@ from meshpacs.links.link import Link
 from meshpacs.links.precedence import Precedence
 from meshpacs.model.errors import MeshError, PeerFault, Unavailable
 from meshpacs.model.ids import Micros, NodeId, short
-from meshpacs.model.limits import LINKS, LINKS_OF_ONE
+from meshpacs.model.limits import LINKS, LINKS_OF_ONE, OPEN_QUERIES, UNREACHED_HINTS
 from meshpacs.model.member import Member
 from meshpacs.node.meters import Meters
-from meshpacs.wire.messages import Message, Purpose
+from meshpacs.wire.messages import Closed, Message, Part, Purpose
 
 log = structlog.get_logger()
 
@@ -74,6 +74,8 @@ class Line:
     """Ended by us, and the engine knows: nothing more of it is told."""
     deaf: bool = False
     """The peer broke the protocol: what else it has sent is not read."""
+    cut: dict[int, None] = field(default_factory=dict)
+    """Tokens whose parts a full outbox has cost the peer, until they are closed."""
 
 
 class Switchboard:
@@ -189,10 +191,19 @@ class Switchboard:
         meter.trouble(what, "Compare the versions of both nodes.", self.meters.wall())
 
     def _post(self, line: Line, message: Message) -> None:
+        if isinstance(message, Closed) and message.token in line.cut:
+            # So that the origin does not take what was dropped for a member that was not asked.
+            del line.cut[message.token]
+            hints = (self._precedence.node, *message.unreached)
+            message = replace(message, unreached=hints[:UNREACHED_HINTS])
         if line.link.post(message):
             line.active_s = trio.current_time()
-        else:
-            self._dropped(line.peer, message)
+            return
+        self._dropped(line.peer, message)
+        if isinstance(message, Part):
+            line.cut[message.token] = None
+            if len(line.cut) > OPEN_QUERIES:  # of waves that were cancelled and never closed
+                del line.cut[next(iter(line.cut))]
 
     def _dropped(self, peer: NodeId, message: Message) -> None:
         meter = self.meters.of(peer)

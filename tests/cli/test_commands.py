@@ -145,11 +145,12 @@ def test_every_status_has_its_sentence(node: Served, status: Status, words: str)
         MemberAnswer(NORD, Status.ANSWERED),
         MemberAnswer(SUED, status, skew_us=-600_000_000),
     )
-    report = Report(QueryId(b"q" * 16), answers, took_us=1, cancelled=True)
+    report = Report(QueryId(b"q" * 16), answers, took_us=1, cancelled=True, doubtful=True)
     node.mesh.found = replace(FOUND, report=report)
     stdout = node.run("find").stdout
     assert words in stdout
     assert "cancelled" in stdout
+    assert "some of those may not be beyond it" in " ".join(stdout.split())
 
 
 # ---------------------------------------------------------------- fetch

@@ -84,6 +84,9 @@ def test_a_relay_carries_no_more_than_its_credit() -> None:
     large = bytes(RELAY_CREDIT_BYTES // 2)
     carried = [bool(clinic.engine.receive(BERT, Part(token, large), NOW)) for _ in range(3)]
     assert carried == [True, True, False]
+    clinic.engine.local_found(some_id(clinic.ask(DORA, 9)), (), NOW)
+    closed = clinic.engine.receive(BERT, Closed(token), NOW)
+    assert closed == [Send(ANNA, Closed(9, (BERT,)))], "the origin hears that something is lacking"
 
 
 def test_a_ball_goes_ttl_hops_and_no_further() -> None:

@@ -200,6 +200,38 @@ def test_unfinished_answers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     assert "unfinished" in only(Blame, blamed).what
 
 
+def test_pieces_that_a_relay_makes_up_do_not_push_out_what_comes_by_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading, "UNFINISHED", 5)
+    asked = Asked(Clinic((ANNA, BERT)))
+    fat = Row({0x00081030: ("x" * 1000,)}, (StudyState("1", Digest(bytes(32)), 1),))
+    ask, bad = asked.copies[BERT], asked.copies[ANNA]
+    true = asked.clinic.answer(BERT, ask, (fat,) * 100)
+    asked.engine.receive(BERT, Part(ask.token, true[0]), NOW)
+    blamed: list[Effect] = []
+    for number in range(40):
+        forged = asked.clinic.answer(node(f"made up {number}"), ask, (fat,) * 100)[0]
+        blamed += asked.engine.receive(ANNA, Part(bad.token, forged), NOW)
+    assert {effect.peer for effect in blamed if isinstance(effect, Blame)} == {ANNA}
+    rest = [asked.engine.receive(BERT, Part(ask.token, part), NOW) for part in true[1:]]
+    assert only(DeliverRows, rest[-1]).holder == BERT
+
+
+def test_who_overflows_nothing_is_not_blamed_for_who_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "UNFINISHED", 5)
+    asked = Asked(Clinic((ANNA, BERT)))
+    fat = Row({0x00081030: ("x" * 1000,)}, (StudyState("1", Digest(bytes(32)), 1),))
+    ask, bad = asked.copies[BERT], asked.copies[ANNA]
+    for number in range(5):
+        forged = asked.clinic.answer(node(f"made up {number}"), ask, (fat,) * 100)[0]
+        assert asked.engine.receive(ANNA, Part(bad.token, forged), NOW) == []
+    true = asked.clinic.answer(BERT, ask, (fat,) * 100)
+    given = [asked.engine.receive(BERT, Part(ask.token, part), NOW) for part in true]
+    assert given[0] == []
+    assert only(DeliverRows, given[-1]).holder == BERT
+
+
 def test_answers_after_the_end_are_ignored() -> None:
     asked = Asked(Clinic(ALL))
     parts = asked.clinic.answer(ANNA, asked.copies[ANNA])
@@ -413,6 +445,38 @@ def test_where_a_ball_failed_members_are_asked_whether_it_came_to_them() -> None
     assert statuses(report)[CARL] is Status.UNREACHABLE
     assert statuses(report)[DORA] is Status.OUTSIDE
     assert not report.complete
+
+
+def test_a_ball_is_not_complete_where_it_failed_and_left_out_a_neighbour() -> None:
+    # Its Ask was lost with the link; directly asked it can only say that none ever came.
+    asked = Asked(Clinic((ANNA, BERT)), Ball(2))
+    asked.engine.local_found(asked.query_id, (), NOW)
+    asked.answer(ANNA)
+    recalls = {
+        effect.peer: effect.message
+        for effect in asked.engine.unlinked(BERT, NOW)
+        if isinstance(effect, Visit) and isinstance(effect.message, Recall)
+    }
+    assert set(recalls) == {BERT, CARL, DORA}
+    closed = [
+        asked.engine.receive(who, Closed(recall.token), NOW, direct=True)
+        for who, recall in recalls.items()
+    ]
+    report = final(closed[-1])
+    assert statuses(report)[BERT] is Status.OUTSIDE
+    assert report.doubtful
+    assert not report.complete
+
+
+def test_a_ball_in_which_a_part_was_spoiled_is_recalled() -> None:
+    # The member whose answer it was would be taken to be outside.
+    asked = Asked(Clinic((ANNA, BERT)), Ball(2))
+    asked.engine.local_found(asked.query_id, (), NOW)
+    asked.engine.receive(ANNA, Part(asked.copies[ANNA].token, bytes(1100)), NOW)
+    asked.answer(ANNA)
+    effects = asked.answer(BERT)
+    recalled = {e.peer for e in effects if isinstance(e, Visit) and isinstance(e.message, Recall)}
+    assert recalled == {CARL, DORA}
 
 
 def test_a_failed_own_search_does_not_fall_outside_the_ball() -> None:

@@ -10,16 +10,18 @@ from meshpacs.engine.engine import Engine
 from meshpacs.engine.settings import Settings
 from meshpacs.model.ids import MILLISECOND, SECOND, Digest, Micros, NodeId
 from meshpacs.model.member import Member, Role
-from meshpacs.model.query import Everyone
+from meshpacs.model.query import Ball, Everyone
 from meshpacs.wire.messages import (
     Ask,
     ChainHead,
+    Closed,
     Digests,
     Got,
     Heads,
     Message,
     Ping,
     Pong,
+    Recall,
     RosterNews,
     Unsupported,
 )
@@ -236,6 +238,19 @@ def test_whoever_is_behind_catches_up_before_it_is_asked() -> None:
     engine.receive(CARL, HEADS, NOW)
     _, effects = engine.ask(CT, Everyone(), NOW)
     assert only(Ask, sent(effects)) in sent(effects, BERT)
+
+
+def test_a_ball_that_passes_over_who_is_behind_asks_it_directly() -> None:
+    # It is within the ball, and nobody else will say that it was not asked.
+    engine, gossip = gossiping(dict(EVERYBODY))
+    gossip.level.append(BERT)
+    for peer in (ANNA, BERT):
+        engine.linked(peer, NOW, outbound=True)
+    query_id, effects = engine.ask(CT, Ball(1), NOW)
+    assert sent(effects, ANNA) == []
+    token = only(Ask, sent(effects, BERT)).token
+    engine.local_found(query_id, (), NOW)
+    assert only(Recall, sent(engine.receive(BERT, Closed(token), NOW), ANNA))
 
 
 def test_who_has_caught_up_with_us_may_ask_before_we_have_with_it() -> None:

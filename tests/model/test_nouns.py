@@ -54,12 +54,13 @@ def test_roles_say_who_carries_and_who_answers() -> None:
 
 
 def test_a_report_is_complete_when_everybody_who_was_to_be_asked_answered_in_full() -> None:
-    def complete(*statuses: Status, cancelled: bool = False) -> bool:
+    def complete(*statuses: Status, cancelled: bool = False, doubtful: bool = False) -> bool:
         members = tuple(MemberAnswer(NODE, status) for status in statuses)
-        return Report(QueryId(b"q" * 16), members, 0, cancelled).complete
+        return Report(QueryId(b"q" * 16), members, 0, cancelled, doubtful).complete
 
     assert complete(Status.ANSWERED, Status.OUTSIDE)
     assert not complete(Status.ANSWERED, cancelled=True)
+    assert not complete(Status.ANSWERED, Status.OUTSIDE, doubtful=True)
     for status in set(Status) - {Status.ANSWERED, Status.OUTSIDE}:
         assert not complete(Status.ANSWERED, status)
 

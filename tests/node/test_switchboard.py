@@ -18,7 +18,7 @@ from meshpacs.node import switchboard as switchboard_module
 from meshpacs.node.meters import Meters
 from meshpacs.node.switchboard import DIRECT_IDLE_S, VISIT_WAITING, Switchboard
 from meshpacs.node.views import CounterView
-from meshpacs.wire.messages import Ping, Pong, Purpose
+from meshpacs.wire.messages import Closed, Part, Ping, Pong, Purpose
 from tests.node.imagined import ANNA, BERT, CARL, FakeEngine, FakeLink
 
 MEMBERS = {
@@ -205,6 +205,26 @@ async def test_a_full_outbox_costs_the_peer_the_message(stage: Stage) -> None:
     for nonce in range(3):
         stage.board.post(ANNA, Ping(nonce))
     assert stage.board.meters.of(ANNA).dropped == 3
+
+
+async def test_what_a_full_outbox_has_cost_is_told_with_the_closed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = await stage.served(FakeLink(ANNA))
+    link.full = True
+    stage.board.post(ANNA, Part(1, b"sealed"))
+    stage.board.post(ANNA, Part(1, b"sealed"))
+    link.full = False
+    for token in (1, 2, 1):
+        stage.board.post(ANNA, Closed(token, (BERT,)))
+    assert link.posted == [Closed(1, (CARL, BERT)), Closed(2, (BERT,)), Closed(1, (BERT,))]
+    monkeypatch.setattr(switchboard_module, "OPEN_QUERIES", 1)
+    link.full = True
+    for token in (3, 4):
+        stage.board.post(ANNA, Part(token, b"sealed"))
+    link.full = False
+    stage.board.post(ANNA, Closed(3))
+    assert link.posted[-1] == Closed(3), "the oldest is forgotten: nothing grows without bound"
 
 
 async def test_dialling_ends_in_linked(stage: Stage) -> None:
