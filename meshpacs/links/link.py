@@ -83,6 +83,8 @@ class Link:
         self._outbox: deque[bytes] = deque()
         self._outbox_bytes = 0
         self._posted = trio.Event()
+        self._unknown = 0
+        """Messages of types that this version does not know."""
         self._why_closed: str | None = None
         self._writing = trio.CancelScope()
         self._scopes: dict[trio.CancelScope, None] = {}
@@ -251,7 +253,14 @@ class Link:
             # PROTOCOL 3.1: versions mix, and nothing hangs.
             if unknown.number < FIRST_NOTICE:
                 self.post(Unsupported(unknown.number))
-            log.info("message_unknown", peer=short(self.peer), type=unknown.number)
+            self._unknown += 1
+            if self._unknown & (self._unknown - 1) == 0:  # a peer fills no log: 1, 2, 4, 8…
+                log.info(
+                    "message_unknown",
+                    peer=short(self.peer),
+                    type=unknown.number,
+                    so_far=self._unknown,
+                )
             return None
         count = self._meter.by_type_in.setdefault(payload[0], Count())
         count.messages += 1

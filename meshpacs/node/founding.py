@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from meshpacs.model.errors import Damaged
 from meshpacs.model.ids import MeshId, NodeId
@@ -25,7 +25,7 @@ class Founded:
     name: str
     mesh: MeshId
     mesh_name: str
-    recovery_key: str
+    recovery_key: str = field(repr=False)
     """The founder's private key for paper; shown once and written nowhere else."""
 
 
@@ -35,7 +35,7 @@ class Belongings:
 
     identity: Identity
     founder: FounderKey | None
-    secret: bytes
+    secret: bytes = field(repr=False)
     mesh: MeshId
     roster: Roster
     torn: str

@@ -169,7 +169,7 @@ def read_chain(chain: Chain) -> Keys:
 # ---------------------------------------------------------------- a node's private halves
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _IdentityFile:
     seed: bytes
     link: bytes
@@ -254,7 +254,7 @@ class Identity:
 # ---------------------------------------------------------------- a founder's private half
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _FounderFile:
     seed: bytes
     public: bytes

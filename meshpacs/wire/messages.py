@@ -6,7 +6,7 @@ does not know them. Fields are only ever appended, with a default: unknown trail
 ignored. What is signed is a `bytes` field, forwarded byte for byte.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar
 
@@ -192,7 +192,7 @@ class Welcome:
     """On a join link: admitted. All that a member must know."""
 
     TYPE: ClassVar[int] = 135
-    mesh_secret: bytes
+    mesh_secret: bytes = field(repr=False)
     admission: bytes
 
 

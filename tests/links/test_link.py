@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog.testing
 import trio
 import trio.testing
 
@@ -213,6 +214,19 @@ async def test_a_request_of_a_later_version_is_answered_and_a_notice_ignored() -
         assert await back.next() == Unsupported(0x7F)
         anna.close("enough")
         bert.close("enough")
+
+
+async def test_a_peer_that_says_what_nobody_knows_fills_no_log() -> None:
+    anna, bert, _ = pair()
+    got = Inbox()
+    with structlog.testing.capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bert.run, got.deliver)
+            await raw_post(anna, *[b"\xfe\x90"] * 1000, encode(Ping(1)))
+            assert await got.next() == Ping(1)
+            anna.close("enough")
+            bert.close("enough")
+    assert len([line for line in logs if line["event"] == "message_unknown"]) == 10
 
 
 async def test_on_a_bulk_link_too() -> None:

@@ -11,9 +11,10 @@ from meshpacs.model.errors import Damaged, LocalFault, MeshError, Unavailable
 from meshpacs.model.member import Role
 from meshpacs.node import joining
 from meshpacs.node.config import load_config
-from meshpacs.node.founding import read_belongings
+from meshpacs.node.founding import Founded, read_belongings
 from meshpacs.wire.invite import make_invite, write_invite
 from meshpacs.wire.keys import FounderKey
+from meshpacs.wire.messages import Welcome
 from tests.node.houses import House, Street, street
 
 
@@ -34,6 +35,16 @@ async def test_founding_leaves_a_home_that_says_who_it_is(nord: House) -> None:
     assert load_config(nord.home.config).name == "Nord"
     assert nord.home.admin_token()
     assert not nord.home.running()
+
+
+async def test_secrets_do_not_show_when_what_holds_them_is_printed(nord: House) -> None:
+    there = read_belongings(nord.home)
+    welcome = Welcome(there.secret, b"")
+    founded = Founded(there.identity.node, "Nord", there.mesh, "Verbund", "MPFK-AAAA")
+    shown = f"{there!r} {welcome!r} {founded!r}"
+    assert repr(there.secret) not in shown
+    assert there.secret.hex() not in shown
+    assert "MPFK" not in shown
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes are Unix's")
