@@ -11,7 +11,8 @@ SQLite in WAL mode with synchronous=FULL: a commit that returned is on the disk 
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import resources
@@ -32,6 +33,9 @@ BATCH = 256
 WAL_PAGES = 8_000
 """Pages (32 MiB) until the log is copied into the index. A guess: SQLite's 1,000 would have an
 import do so every 25 commits."""
+
+FOLDERS_AT_ONCE = 8
+"""Folders made durable side by side. A guess: an import or a fetch brings up to six at once."""
 
 READERS_KEPT = 4
 """Idle read connections kept open. A guess; further ones are opened and closed."""
@@ -80,6 +84,7 @@ class Index:
         self._write_lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._closed = False
+        self._syncing = ThreadPoolExecutor(FOLDERS_AT_ONCE, "sync")
         try:
             self._writer = self._connect()
             try:
@@ -187,8 +192,7 @@ class Index:
             self._writer.execute("BEGIN IMMEDIATE")
             for ticket in batch:
                 self._do(ticket, transaction)
-            for folder in transaction.folders:
-                self._sync_folder(folder)
+            self._sync_folders(transaction.folders)
             self._writer.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
             self._fail(batch, transaction, error)
@@ -202,6 +206,15 @@ class Index:
         finally:
             for ticket in batch:
                 ticket.done = True
+
+    def _sync_folders(self, folders: Collection[Path]) -> None:
+        if len(folders) > 1:
+            # Side by side: the disk then flushes once for all of them. Six took 17 ms one after
+            # another and 2 ms together (ext4, measured); contents' digests spread over folders.
+            list(self._syncing.map(self._sync_folder, folders))
+        else:
+            for folder in folders:
+                self._sync_folder(folder)
 
     def _do(self, ticket: _Ticket[object], transaction: Transaction) -> None:
         undone = len(transaction.undo)
@@ -239,6 +252,7 @@ class Index:
                 con.close()
             self._idle.clear()
             self._writer.close()
+            self._syncing.shutdown()
 
 
 def _corrupt(words: str) -> sqlite3.DatabaseError:

@@ -60,6 +60,43 @@ def test_who_waits_together_commits_together(index: Index) -> None:
     assert len(notes(index)) == 8
 
 
+def test_folders_of_one_commit_are_made_durable_side_by_side_and_all_of_them(
+    tmp_path: Path,
+) -> None:
+    both = threading.Barrier(2, timeout=20)
+    synced = []
+
+    def sync(folder: Path) -> None:
+        both.wait()
+        synced.append(folder.name)
+
+    index = Index(tmp_path / INDEX_FILE, sync)
+
+    def work(tx: Transaction) -> None:
+        tx.folders.update({Path("a"): None, Path("b"): None})
+
+    index.write(work)
+    index.close()
+    assert sorted(synced) == ["a", "b"]
+
+
+def test_a_folder_that_cannot_be_made_durable_fails_the_commit(tmp_path: Path) -> None:
+    def sync(folder: Path) -> None:
+        if folder.name == "b":
+            raise OSError(errno.EIO, "Input/output error")
+
+    index = Index(tmp_path / INDEX_FILE, sync)
+
+    def work(tx: Transaction) -> None:
+        note("kept")(tx)
+        tx.folders.update({Path("a"): None, Path("b"): None})
+
+    with pytest.raises(Unavailable):
+        index.write(work)
+    assert notes(index) == []
+    index.close()
+
+
 def test_ones_error_costs_the_others_nothing(index: Index) -> None:
     inside, go_on = threading.Event(), threading.Event()
     undone = []
