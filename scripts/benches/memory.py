@@ -51,7 +51,7 @@ def bench(ground: Ground) -> list[Figure]:
         Figure("after questions", "MB", tuple(asked),
                f"after {QUESTIONS} exact keys and one that lists up to 2,000 studies"),
         Figure("start", "s", tuple(starts), f"{held}; `meshpacs up` until it serves, clean stop"
-               " before", under(5)),
+               " before"),
     ]  # fmt: skip
 
 
