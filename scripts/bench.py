@@ -21,12 +21,13 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter, time_ns
 
-from benches import fetching, importing, memory, querying, startup
-from benches.figure import Figure, machine
-from benches.ground import Ground, Unmeasurable
 from rich.console import Console
 from rich.table import Table
 
+from benches import fetching, importing, memory, querying, startup
+from benches.figure import Figure, machine
+from benches.ground import Ground, Unmeasurable
+from clinics.clinic import Broken
 from meshpacs import __version__
 from meshpacs.model.errors import MeshError
 
@@ -79,7 +80,7 @@ def measure(names: list[str], ground: Ground) -> tuple[dict[str, list[Figure]], 
         began = perf_counter()
         try:
             figures[name] = BENCHES[name](ground)
-        except (Unmeasurable, MeshError, OSError) as fault:
+        except (Unmeasurable, Broken, MeshError, OSError) as fault:
             wrong.append(f"{name}: {fault}")
             screen.print(f"[red]{name} could not be measured:[/red] {fault}")
             continue

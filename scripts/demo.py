@@ -11,21 +11,18 @@ checked: exits 1 as soon as an answer is not as it should be.
 import argparse
 import contextlib
 import hashlib
-import json
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import data_store
 import pydicom
@@ -34,17 +31,16 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.table import Table
 
+from clinics.clinic import Broken, Clinic, Json
+from clinics.mesh import ending, found_and_join, up_all
 from meshpacs.cli import fetch as fetch_command
 from meshpacs.cli import find as find_command
 from meshpacs.cli.screen import plural, safe
-
-Json = dict[str, Any]
 
 CLINICS = ("Alster", "Bille", "Dove Elbe", "Este", "Fuhle")
 NAME = "Comp*"
 """What is asked: the compressed samples of pydicom's wheel, seven patients at several clinics."""
 
-READY_S = 20.0
 PATIENCE_S = 15.0
 """How long to wait for something that should be quick. Guesses for a slow machine."""
 
@@ -107,98 +103,21 @@ def data_set_digest(path: Path) -> str:
 
 
 @dataclass
-class Clinic:
-    """One node: its home, and its process while it is up."""
+class Showing(Clinic):
+    """A clinic of the show."""
 
-    name: str
-    home: Path
     studies: dict[str, list[Image]] = field(default_factory=dict)
-    process: subprocess.Popen[str] | None = None
-
-    def run(self, *words: str, codes: Sequence[int] = (0,)) -> Json:
-        """One command of this clinic, with --json."""
-        command = [sys.executable, "-m", "meshpacs.cli", "--home", str(self.home), *words, "--json"]
-        done = subprocess.run(
-            command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=60
-        )
-        if done.returncode not in codes:
-            said = (done.stderr or done.stdout).strip()
-            raise NotAsItShouldBe(f"`meshpacs {words[0]}` at {self.name}: {said}")
-        document = json.loads(done.stdout)
-        assert isinstance(document, dict)
-        return document
-
-    def up(self) -> None:
-        """Start it, and wait until it says that it serves."""
-        command = [sys.executable, "-m", "meshpacs.cli", "--home", str(self.home), "up"]
-        with (self.home / "log").open("a", encoding="utf-8") as log:
-            self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8"
-            )
-        assert self.process.stdout is not None
-        with ThreadPoolExecutor(1) as reader:
-            line = reader.submit(self.process.stdout.readline)
-            with contextlib.suppress(TimeoutError):
-                if line.result(READY_S).startswith("ready "):
-                    return
-            self.process.kill()
-        said = (self.home / "log").read_text(encoding="utf-8").strip()
-        raise NotAsItShouldBe(f"{self.name} did not start: {said[-500:]}")
-
-    def down(self) -> None:
-        """Stop it as a person would."""
-        assert self.process is not None
-        self.run("down")
-        self.process.wait(PATIENCE_S)
-
-    def end(self) -> None:
-        """Whatever happened: leave no process behind."""
-        if self.process is None or self.process.poll() is not None:
-            return
-        with contextlib.suppress(OSError):
-            if hasattr(signal, "SIGCONT"):
-                self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
-        try:
-            self.process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
-@contextlib.contextmanager
-def clinics(folder: Path) -> Iterator[list[Clinic]]:
-    """Five clinics that are gone when the block ends."""
-    made = [Clinic(name, folder / name.replace(" ", "-").lower()) for name in CLINICS]
-    try:
-        yield made
-    finally:
-        for clinic in made:
-            if clinic.process is not None and clinic.process.stdout is not None:
-                clinic.process.stdout.close()
-        with ThreadPoolExecutor(len(made)) as pool:
-            list(pool.map(Clinic.end, made))
-
-
-def found_mesh(all_clinics: list[Clinic]) -> None:
+def found_mesh(all_clinics: list[Showing]) -> None:
     """`init` at the first, `invite` and `join` for the others, `up` for all."""
     first, *others = all_clinics
-    anywhere = ("--mesh-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0")
-    first.run("init", "--name", first.name, "--mesh-name", "Five clinics", *anywhere)
-    first.up()
-    invites = [first.run("invite", "--local")["text"] for _ in others]
-
-    def join(pair: tuple[Clinic, str]) -> None:
-        clinic, invite = pair
-        clinic.run("join", invite, "--name", clinic.name, *anywhere)
-        clinic.up()
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(join, zip(others, invites, strict=True)))
+    found_and_join(all_clinics, "Five clinics")
+    up_all(others)
     screen.print(f"  {first.name} founded the mesh; {', '.join(c.name for c in others)} joined.")
 
 
-def spread(all_clinics: list[Clinic], studies: dict[str, list[Image]]) -> None:
+def spread(all_clinics: list[Showing], studies: dict[str, list[Image]]) -> None:
     """Each study at one clinic by turns; every fourth at a second one too."""
     for turn, (uid, images) in enumerate(sorted(studies.items())):
         holders = [turn % len(all_clinics)]
@@ -208,13 +127,13 @@ def spread(all_clinics: list[Clinic], studies: dict[str, list[Image]]) -> None:
             all_clinics[holder].studies[uid] = images
 
 
-def take_in(clinic: Clinic) -> Json:
+def take_in(clinic: Showing) -> Json:
     """Import this clinic's images."""
     paths = [str(image.path) for images in clinic.studies.values() for image in images]
     return clinic.run("import", *paths, codes=(0, 1))
 
 
-def wait_linked(clinic: Clinic, count: int) -> None:
+def wait_linked(clinic: Showing, count: int) -> None:
     """Until so many other members are linked with this one."""
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
@@ -228,7 +147,7 @@ def wait_linked(clinic: Clinic, count: int) -> None:
 # ---------------------------------------------------------------- the show
 
 
-def ask(clinic: Clinic, title: str) -> tuple[Json, float]:
+def ask(clinic: Showing, title: str) -> tuple[Json, float]:
     """One query by name, shown as the command shows it; its answer and how long it took."""
     screen.print(Rule(f"[bold]{title}", align="left"))
     screen.print(f"[dim]{clinic.name} $ meshpacs find 'PatientName={NAME}'")
@@ -266,7 +185,7 @@ def uids(found: Json) -> set[str]:
     return {match["attributes"]["StudyInstanceUID"] for match in found["matches"]}
 
 
-def expected(all_clinics: Sequence[Clinic]) -> set[str]:
+def expected(all_clinics: Sequence[Showing]) -> set[str]:
     """The studies that these clinics hold and that match `NAME`, by looking at the files."""
     stem = NAME.rstrip("*").lower()
     return {
@@ -277,7 +196,7 @@ def expected(all_clinics: Sequence[Clinic]) -> set[str]:
     }
 
 
-def show_complete(all_clinics: list[Clinic]) -> None:
+def show_complete(all_clinics: list[Showing]) -> None:
     """All are up."""
     first = all_clinics[0]
     found, _ = ask(first, f"1  {first.name} asks for {NAME}; everybody is up")
@@ -290,7 +209,7 @@ def show_complete(all_clinics: list[Clinic]) -> None:
     hold(len(holders) >= 3, f"they lie at {plural(len(holders), 'clinic')}, in one list")
 
 
-def show_stopped(all_clinics: list[Clinic]) -> None:
+def show_stopped(all_clinics: list[Showing]) -> None:
     """One is switched off, and comes back."""
     first, stopped = all_clinics[0], all_clinics[-1]
     stopped.down()
@@ -308,7 +227,7 @@ def show_stopped(all_clinics: list[Clinic]) -> None:
     screen.print(f"  {stopped.name} is back.")
 
 
-def show_frozen(all_clinics: list[Clinic]) -> None:
+def show_frozen(all_clinics: list[Showing]) -> None:
     """One stands still: its machine is up, its program is not."""
     if not hasattr(signal, "SIGSTOP"):
         screen.print("[yellow]3  This platform cannot freeze a process; left out.")
@@ -328,7 +247,7 @@ def show_frozen(all_clinics: list[Clinic]) -> None:
     frozen.process.send_signal(signal.SIGCONT)
 
 
-def show_fetch(all_clinics: list[Clinic], folder: Path) -> None:
+def show_fetch(all_clinics: list[Showing], folder: Path) -> None:
     """A study comes from elsewhere, and is here afterwards."""
     first, *others = all_clinics
     wanted = max(
@@ -353,7 +272,7 @@ def show_fetch(all_clinics: list[Clinic], folder: Path) -> None:
     hold(uids(local) == {wanted}, f"and {first.name} finds it in its own archive")
 
 
-def show_logs(all_clinics: list[Clinic]) -> None:
+def show_logs(all_clinics: list[Showing]) -> None:
     """Nobody's name stands in a log."""
     screen.print(Rule("[bold]5  the logs", align="left"))
     lines = [
@@ -391,7 +310,8 @@ def demo(folder: Path, *, stay: bool) -> None:
             expand=False,
         )
     )
-    with clinics(folder) as all_clinics:
+    all_clinics = [Showing(name, folder / name.replace(" ", "-").lower()) for name in CLINICS]
+    with ending(all_clinics):
         found_mesh(all_clinics)
         spread(all_clinics, studies)
         with ThreadPoolExecutor(2) as pool:
@@ -413,7 +333,7 @@ def demo(folder: Path, *, stay: bool) -> None:
             wait_for_person(all_clinics)
 
 
-def wait_for_person(all_clinics: list[Clinic]) -> None:
+def wait_for_person(all_clinics: list[Showing]) -> None:
     """Keep them running until Ctrl-C."""
     program = Path(sys.executable).with_name("meshpacs")
     screen.print("\nThe five clinics stay up until you press Ctrl-C. Talk to them, for example:")
@@ -437,7 +357,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         demo(folder.resolve(), stay=options.stay)
-    except NotAsItShouldBe as verdict:
+    except (NotAsItShouldBe, Broken) as verdict:
         screen.print(f"\n[bold red]Not as it should be:[/bold red] {verdict}", markup=True)
         return 1
     except KeyboardInterrupt:

@@ -21,21 +21,17 @@ Exits 1 as soon as something is not as it should be; leaves nothing behind.
 
 import argparse
 import contextlib
-import io
-import json
 import os
 import random
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +39,15 @@ import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from clinics.clinic import Broken, Clinic
+from clinics.mesh import AT_ONCE, ending, found_and_join
 from meshpacs.archive.archive import Archive
-from meshpacs.cli.client import Client
-from meshpacs.cli.main import run
 from meshpacs.model.answer import Row
 from meshpacs.model.attributes import Level
 from meshpacs.model.identifier import parse_query
 from meshpacs.model.ids import MILLISECOND, SECOND, NodeId
 from meshpacs.model.limits import HOPS
 from meshpacs.model.query import Ball, Everyone, Query
-from meshpacs.node.home import Home
 from meshpacs_sim import identities, topologies
 from meshpacs_sim.graphs import Graph
 from meshpacs_sim.measures import Measures
@@ -72,7 +67,6 @@ long, as between clinics, gave World 5 to 23 % fewer Parts, because answers came
 
 NOBODY = NodeId(b"")
 
-READY_S = 90.0
 PATIENCE_S = 30.0
 """How long to wait for something that should be quick. Guesses for a slow, busy machine."""
 
@@ -97,125 +91,37 @@ def hold(true: object, what: str) -> None:
 
 
 @dataclass
-class Clinic:
-    """One node: its home, and its process while it is up."""
+class Numbered(Clinic):
+    """A clinic that is a node of the graph."""
 
-    number: int
-    home: Path
-    port: int
+    number: int = 0
     node: NodeId = NOBODY
-    process: subprocess.Popen[str] | None = None
-    client: Client = field(init=False)
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """The options that say where it is reached."""
-        mesh = f"127.0.0.1:{self.port}"
-        return ("--mesh-listen", mesh, "--advertise", mesh, "--http-listen", "127.0.0.1:0")
-
-    def run(self, *words: str) -> Json:
-        """A command on the idle home, within this process."""
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = run(["--home", str(self.home), *words, "--json"])
-        hold(code == 0, f"`meshpacs {words[0]}` at clinic {self.number}: {err.getvalue().strip()}")
-        document: Json = json.loads(out.getvalue())
-        return document
-
-    def start(self, *words: str) -> None:
-        """`meshpacs up`, without waiting."""
-        command = [sys.executable, "-m", "meshpacs.cli", "--home", str(self.home), "up", *words]
-        with (self.home / "log").open("a", encoding="utf-8") as log:
-            self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, encoding="utf-8"
-            )
-
-    def wait_ready(self) -> None:
-        """Until it says that it serves."""
-        assert self.process is not None
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        hold(line.startswith("ready "), f"clinic {self.number} did not start, see its log")
-        self.client = Client(Home(self.home))
-
-    def stop(self) -> None:
-        """Ask it to stop; whatever happens it is gone afterwards."""
-        process = self.process
-        if process is None:
-            return
-        self.process = None
-        if process.poll() is None:
-            process.terminate()
-        try:
-            process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, below those that systems hand out by themselves."""
-    found: list[int] = []
-    candidates = list(range(20_000, 32_000))
-    random.SystemRandom().shuffle(candidates)
-    for port in candidates:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise NotEqual(f"there are no {count} free ports on 127.0.0.1")
 
 
 @contextlib.contextmanager
-def mesh(folder: Path, graph: Graph) -> Iterator[list[Clinic]]:
+def mesh(folder: Path, graph: Graph) -> Iterator[list[Numbered]]:
     """All clinics up and linked as the graph says; gone when the block ends."""
-    ports = free_ports(graph.size)
-    clinics = [Clinic(n, folder / f"{n:02}", port) for n, port in enumerate(ports)]
-    try:
-        join_all(clinics)
+    clinics = [Numbered(f"Clinic {n}", folder / f"{n:02}", number=n) for n in range(graph.size)]
+    with ending(clinics):
+        found_and_join(clinics, "Frozen")
+        for peer in clinics[0].client().get("/v1/peers")["peers"]:
+            clinics[int(peer["name"].split()[1])].node = NodeId(bytes.fromhex(peer["node"]))
+        clinics[0].node = NodeId(bytes.fromhex(clinics[0].client().get("/v1/status")["node"]))
+        clinics[0].end()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(import_study, clinics))
         for clinic in clinics:
             neighbours = (clinics[n].node.hex() for n in graph.neighbours[clinic.number])
             clinic.start(*(word for node in neighbours for word in ("--only-neighbour", node)))
-        wait_all_ready(clinics)
+        with ThreadPoolExecutor(len(clinics)) as pool:
+            list(pool.map(Clinic.wait_ready, clinics))
         yield clinics
-    finally:
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(Clinic.stop, clinics))
 
 
-def wait_all_ready(clinics: Sequence[Clinic]) -> None:
-    """Until all serve; they start side by side."""
-    with ThreadPoolExecutor(4) as pool:
-        try:
-            list(pool.map(Clinic.wait_ready, clinics, timeout=READY_S))
-        except TimeoutError as error:
-            for clinic in clinics:  # so that nobody waits for their first line any more
-                assert clinic.process is not None
-                clinic.process.kill()
-            raise NotEqual(f"not all were ready within {READY_S:.0f} s") from error
-
-
-def join_all(clinics: Sequence[Clinic]) -> None:
-    """`init`, then `invite` and `join` for each of the others; an archive of one study each."""
-    first, *others = clinics
-    made = first.run("init", "--name", "Clinic 0", "--mesh-name", "Frozen", *first.addresses)
-    first.node = NodeId(bytes.fromhex(made["node"]))
-    first.start()
-    try:
-        first.wait_ready()
-        for clinic in others:
-            invite = first.client.post("/v1/invite", {"local": True})["text"]
-            name = f"Clinic {clinic.number}"
-            joined = clinic.run("join", invite, "--name", name, *clinic.addresses)
-            clinic.node = NodeId(bytes.fromhex(joined["node"]))
-    finally:
-        first.stop()
-    for clinic in clinics:
-        write_study(clinic.home / "study.dcm", clinic.number)
-        clinic.run("import", str(clinic.home / "study.dcm"))
+def import_study(clinic: Numbered) -> None:
+    """An archive of one study."""
+    write_study(clinic.home / "study.dcm", clinic.number)
+    clinic.run("import", str(clinic.home / "study.dcm"))
 
 
 def write_study(path: Path, number: int) -> None:
@@ -231,7 +137,7 @@ def write_study(path: Path, number: int) -> None:
     data.save_as(path, enforce_file_format=True)
 
 
-def wait_linked(clinics: Sequence[Clinic], graph: Graph) -> None:
+def wait_linked(clinics: Sequence[Numbered], graph: Graph) -> None:
     """Until everybody is linked with exactly its neighbours and the roster has been told."""
     until = time.monotonic() + PATIENCE_S + 2 * len(clinics)
     last: Snapshot | None = None
@@ -240,12 +146,12 @@ def wait_linked(clinics: Sequence[Clinic], graph: Graph) -> None:
         wrong = ""
         heads = set()
         for clinic in clinics:
-            peers = clinic.client.get("/v1/peers")["peers"]
+            peers = clinic.client().get("/v1/peers")["peers"]
             linked = {peer["node"] for peer in peers if peer["state"] == "linked"}
             wanted = {clinics[n].node.hex() for n in graph.neighbours[clinic.number]}
             if linked != wanted:
                 wrong = f"clinic {clinic.number} is linked with {len(linked)}, not {len(wanted)}"
-            heads.add(clinic.client.get("/v1/status")["roster"]["head"])
+            heads.add(clinic.client().get("/v1/status")["roster"]["head"])
         if len(heads) > 1:
             wrong = f"{len(heads)} different rosters are known"
         seen = snapshot(clinics)
@@ -301,11 +207,11 @@ def _less(one: Counter[str], other: Counter[str]) -> Counter[str]:
     return Counter({name: one[name] - other[name] for name in one if one[name] != other[name]})
 
 
-def snapshot(clinics: Sequence[Clinic]) -> Snapshot:
+def snapshot(clinics: Sequence[Numbered]) -> Snapshot:
     """Read everybody's counters."""
     total = Snapshot(Counter(), Counter(), Counter(), Counter())
     for clinic in clinics:
-        for line in clinic.client.get("/v1/counters")["counters"]:
+        for line in clinic.client().get("/v1/counters")["counters"]:
             name = line["message"]
             if line["purpose"] != "control":
                 total.elsewhere[name] += line["messages_out"] if name in FLOOD else 0
@@ -316,7 +222,7 @@ def snapshot(clinics: Sequence[Clinic]) -> Snapshot:
     return total
 
 
-def wait_over(clinics: Sequence[Clinic], before: Snapshot) -> Snapshot:
+def wait_over(clinics: Sequence[Numbered], before: Snapshot) -> Snapshot:
     """The counts once the flood since `before` has ended."""
     until = time.monotonic() + PATIENCE_S
     last = snapshot(clinics)
@@ -355,7 +261,7 @@ class Outcome:
     took_ms: float
 
 
-def ask_live(clinics: Sequence[Clinic], questions: Sequence[Question]) -> list[Outcome]:
+def ask_live(clinics: Sequence[Numbered], questions: Sequence[Question]) -> list[Outcome]:
     """Ask one question after the other."""
     index = {clinic.node.hex(): clinic.number for clinic in clinics}
     outcomes = []
@@ -364,7 +270,7 @@ def ask_live(clinics: Sequence[Clinic], questions: Sequence[Question]) -> list[O
         body: Json = {"keys": KEYS} | (
             {"ball": question.ttl} if question.ttl else {"scope": "mesh"}
         )
-        *_, found = clinics[question.origin].client.lines("/v1/find", body, answer_s=PATIENCE_S)
+        *_, found = clinics[question.origin].client().lines("/v1/find", body, answer_s=PATIENCE_S)
         after = wait_over(clinics, before)
         cost = after.since(before)
         hold(not cost.elsewhere.total(), f"{question}: recalled directly, {dict(cost.elsewhere)}")
@@ -397,7 +303,7 @@ class Shelf:
 
 
 def ask_world(
-    clinics: Sequence[Clinic], questions: Sequence[Question], graph: Graph, seed: int
+    clinics: Sequence[Numbered], questions: Sequence[Question], graph: Graph, seed: int
 ) -> list[Outcome]:
     """Ask World the same, in the same order; the clinics' processes are gone by now."""
     query = parse_query(KEYS, Level.STUDY)
@@ -528,7 +434,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         live_and_simulated(folder.resolve(), options)
-    except NotEqual as verdict:
+    except (NotEqual, Broken) as verdict:
         print(f"seed {options.seed}: not as it should be: {verdict}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

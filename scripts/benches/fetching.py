@@ -12,10 +12,11 @@ from pathlib import Path
 from time import monotonic, sleep
 from types import MappingProxyType
 
-from benches.clinics import Clinic, mesh
 from benches.figure import Figure, at_least
 from benches.ground import Ground, Stopwatch, Unmeasurable, settle
-from benches.scanner import Study, write_slices
+from clinics.clinic import Clinic
+from clinics.mesh import mesh
+from clinics.scanner import Study, write_slices
 
 COUNT = 952
 """Slices of 0.525 MB: 500 MB."""

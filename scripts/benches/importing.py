@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benches.clinics import alone
 from benches.figure import Figure, at_least
 from benches.ground import Ground, Stopwatch, Unmeasurable, settle
-from benches.scanner import Study, write_slices
+from clinics.mesh import alone
+from clinics.scanner import Study, write_slices
 
 COUNT = 1000
 

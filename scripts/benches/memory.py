@@ -4,11 +4,12 @@ import shutil
 from pathlib import Path
 from time import sleep
 
-from benches.clinics import Clinic, alone
 from benches.figure import Figure, under
 from benches.ground import Ground, Stopwatch, Unmeasurable
-from benches.scanner import Study
-from benches.shelf import stock
+from clinics.clinic import Clinic
+from clinics.mesh import alone
+from clinics.scanner import Study
+from clinics.shelf import stock
 
 STUDIES = 1000
 INSTANCES = 100

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benches.clinics import Clinic, Json, mesh
 from benches.figure import Figure, Goal, percentile, under
 from benches.ground import Ground, Stopwatch, Unmeasurable
-from benches.scanner import ELSEWHERE, FAMILIES, Study
-from benches.shelf import stock_all
+from clinics.clinic import Clinic, Json
+from clinics.mesh import mesh
+from clinics.scanner import ELSEWHERE, FAMILIES, Study
+from clinics.shelf import stock_all
 
 SIZES = (5, 20)
 STUDIES = 10_000

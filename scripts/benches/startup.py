@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benches.clinics import alone
 from benches.figure import Figure, under
 from benches.ground import Ground, Stopwatch, Unmeasurable
+from clinics.mesh import alone
 
 RUNS = 15
 

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from os import cpu_count
 from pathlib import Path
 
-from benches.scanner import Study, slices
+from clinics.scanner import Study, slices
 from meshpacs.archive.archive import Archive
 
 SIDE = 8

@@ -1,0 +1,1 @@
+"""The campaigns of `scripts/campaign`, one a file."""

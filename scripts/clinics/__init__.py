@@ -1,0 +1,1 @@
+"""What demo, counts, campaigns and benchmarks stand on: nodes as processes, and images for them."""
