@@ -12,8 +12,11 @@ import trio
 
 from meshpacs.model.errors import PeerFault, Unavailable
 from meshpacs.model.limits import RECORD_BYTES
+from meshpacs.wire.codec import Payload
 from meshpacs.wire.frames import LENGTH_BYTES, FrameReader
 from meshpacs.wire.noise import TAG_BYTES, Cipher
+
+Buffer = bytes | bytearray | memoryview
 
 PLAIN_BYTES = RECORD_BYTES - TAG_BYTES
 READ_BYTES = 256 * 1024
@@ -55,7 +58,7 @@ class Channel:
 
     # ------------------------------------------------------------ out
 
-    async def send(self, payloads: Iterable[bytes]) -> None:
+    async def send(self, payloads: Iterable[Payload]) -> None:
         """Send frames, waiting while the other side does not read.
 
         Raises:
@@ -72,20 +75,22 @@ class Channel:
             self.bytes_out += len(batch)
         self._torn = False
 
-    def _batches(self, payloads: Iterable[bytes]) -> Iterator[bytes]:
-        """Sealed records, some in a row."""
-        parts: list[bytes] = []
-        size = 0
-        for plain in _records(payloads):
-            sealed = self._seal.encrypt(plain)
-            parts += (len(sealed).to_bytes(2, "big"), sealed)
-            size += 2 + len(sealed)
-            if size >= WRITE_BYTES:
-                yield b"".join(parts)
-                parts.clear()
-                size = 0
-        if parts:
-            yield b"".join(parts)
+    def _batches(self, payloads: Iterable[Payload]) -> Iterator[memoryview]:
+        """Sealed records, some in a row; each batch is of no use once the next is asked for."""
+        records = list(_records(payloads))
+        sizes = [sum(map(len, record)) + TAG_BYTES for record in records]
+        out = memoryview(bytearray(min(WRITE_BYTES, sum(sizes) + 2 * len(sizes))))
+        at = 0
+        for record, size in zip(records, sizes, strict=True):
+            if at + 2 + size > len(out):
+                yield out[:at]
+                at = 0
+            out[at : at + 2] = size.to_bytes(2, "big")
+            plain = record[0] if len(record) == 1 else b"".join(record)
+            self._seal.encrypt_into(plain, out[at + 2 : at + 2 + size])
+            at += 2 + size
+        if at:
+            yield out[:at]
 
     # ------------------------------------------------------------ in
 
@@ -115,7 +120,8 @@ class Channel:
 
     def _take_records(self, data: bytes) -> None:
         """Open every record that these bytes complete."""
-        # Only a record that straddles two reads is put together; all others are cut from `data`.
+        # Only a record that straddles two reads is put together; all others are opened where
+        # they lie.
         if self._tail:
             wanted = self._wanted()
             if len(self._tail) + len(data) < wanted:
@@ -128,12 +134,13 @@ class Channel:
                 self._take_record(self._tail[2:] + data[:taken])
                 data = data[taken:]
             self._tail = b""
+        view = memoryview(data)
         at, end = 0, len(data)
         while end - at >= 2:
             length = data[at] << 8 | data[at + 1]
             if end - at - 2 < length:
                 break
-            self._take_record(data[at + 2 : at + 2 + length])
+            self._take_record(view[at + 2 : at + 2 + length])
             at += 2 + length
         self._tail = data[at:]
 
@@ -143,41 +150,47 @@ class Channel:
             return 2
         return 2 + (self._tail[0] << 8 | self._tail[1])
 
-    def _take_record(self, sealed: bytes) -> None:
-        if len(sealed) <= TAG_BYTES:
+    def _take_record(self, sealed: bytes | memoryview) -> None:
+        size = len(sealed) - TAG_BYTES
+        if size <= 0:
             raise PeerFault("A record is empty.")
-        self._ready.extend(self._frames.feed(self._open.decrypt(sealed)))
+        room = self._frames.room(size)
+        if room is None:
+            self._ready.extend(self._frames.feed(self._open.decrypt(sealed)))
+            return
+        with room:
+            self._open.decrypt_into(sealed, room)
+        if (payload := self._frames.filled(size)) is not None:
+            self._ready.append(payload)
 
     async def aclose(self) -> None:
         """Close the stream; at once for a socket."""
         await trio.aclose_forcefully(self._stream)
 
 
-def _records(payloads: Iterable[bytes]) -> Iterator[bytes]:
-    """Frames behind their lengths, cut into clear texts of records; small ones share one."""
-    small: list[bytes] = []
+def _records(payloads: Iterable[Payload]) -> Iterator[list[Buffer]]:
+    """Frames behind their lengths, cut into clear texts of records, each in pieces.
+
+    Small ones share a record. A piece that does not fit into what is left of one begins a record
+    of its own, so that large ones are encrypted from where they lie instead of being copied.
+    """
+    record: list[Buffer] = []
     room = PLAIN_BYTES
     for payload in payloads:
-        head = len(payload).to_bytes(LENGTH_BYTES, "big")
-        if LENGTH_BYTES + len(payload) <= room:
-            small += (head, payload)
-            room -= LENGTH_BYTES + len(payload)
-            continue
-        if small:
-            yield b"".join(small)
-        if LENGTH_BYTES + len(payload) <= PLAIN_BYTES:
-            small = [head, payload]
-            room = PLAIN_BYTES - LENGTH_BYTES - len(payload)
-            continue
-        first = PLAIN_BYTES - LENGTH_BYTES
-        yield head + payload[:first]
-        last = first + (len(payload) - first) // PLAIN_BYTES * PLAIN_BYTES
-        for at in range(first, last, PLAIN_BYTES):
-            yield payload[at : at + PLAIN_BYTES]
-        small = [payload[last:]]
-        room = PLAIN_BYTES - (len(payload) - last)
-    if small and any(small):
-        yield b"".join(small)
+        length = sum(map(len, payload))
+        for piece in (length.to_bytes(LENGTH_BYTES, "big"), *payload):
+            left = piece
+            if len(left) > room:
+                yield record
+                record, room = [], PLAIN_BYTES
+                left = memoryview(left)
+                while len(left) > PLAIN_BYTES:
+                    yield [left[:PLAIN_BYTES]]
+                    left = left[PLAIN_BYTES:]
+            record.append(left)
+            room -= len(left)
+    if record:
+        yield record
 
 
 def _lost() -> Unavailable:

@@ -193,7 +193,7 @@ async def _finish(
     """Message 3 and both greetings."""
     await line.write(third)
     channel = _channel(line, shake)
-    await channel.send((encode(Hello(int(purpose), boot, version)),))
+    await channel.send([(encode(Hello(int(purpose), boot, version)),)])
     hello = await _hear_hello(channel)
     if hello.purpose != purpose:
         raise PeerFault(f"{short(peer)} answers a link of another purpose.")
@@ -283,7 +283,7 @@ async def _greet_back(
     address: str,
     invite: bytes = b"",
 ) -> Link:
-    await channel.send((encode(Hello(hello.purpose, gate.boot, gate.version)),))
+    await channel.send([(encode(Hello(hello.purpose, gate.boot, gate.version)),)])
     purpose = Purpose(hello.purpose)
     channel.limit(_frame_limit(purpose))
     return Link(

@@ -12,7 +12,7 @@ from meshpacs.links.channel import Channel
 from meshpacs.model.errors import MeshError, PeerFault, Unavailable
 from meshpacs.model.ids import NodeId, short
 from meshpacs.model.limits import OUTBOX_BYTES, OUTBOX_CONTROL_SLOTS, OUTBOX_SLOTS
-from meshpacs.wire.codec import UnknownType, decode, encode
+from meshpacs.wire.codec import Payload, UnknownType, decode, encode, encode_in_place
 from meshpacs.wire.messages import FIRST_NOTICE, Message, Part, Purpose, Unsupported
 
 log = structlog.get_logger()
@@ -169,10 +169,10 @@ class Link:
 
     async def _flush(self) -> None:
         batch = [self._outbox.popleft() for _ in range(min(len(self._outbox), BATCH_MESSAGES))]
-        await self._channel.send(batch)
+        await self._channel.send((payload,) for payload in batch)
         for payload in batch:
             self._outbox_bytes -= len(payload)
-            self._sent(payload)
+            self._sent((payload,))
 
     def close(self, reason: str) -> None:
         """Begin to end the link; whoever runs, sends or receives on it comes back."""
@@ -196,7 +196,7 @@ class Link:
         Raises:
             Unavailable: the link is lost or closed.
         """
-        payload = encode(message)
+        payload = encode_in_place(message)
         with self._until_closed():
             async with self._sending:
                 await self._channel.send((payload,))
@@ -267,11 +267,11 @@ class Link:
         count.bytes += len(payload)
         return message
 
-    def _sent(self, payload: bytes) -> None:
+    def _sent(self, payload: Payload) -> None:
         self._meter.messages_out += 1
-        count = self._meter.by_type_out.setdefault(payload[0], Count())
+        count = self._meter.by_type_out.setdefault(payload[0][0], Count())
         count.messages += 1
-        count.bytes += len(payload)
+        count.bytes += sum(map(len, payload))
 
 
 def foul(message: Message) -> PeerFault:

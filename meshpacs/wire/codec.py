@@ -24,10 +24,13 @@ from meshpacs.model.attributes import Record, Value
 from meshpacs.model.errors import LocalFault, PeerFault
 from meshpacs.model.ids import Digest, MeshId, NodeId, QueryId
 from meshpacs.model.query import Query, beyond_limits
-from meshpacs.wire.messages import Message
+from meshpacs.wire.messages import Chunk, Message
 
 T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview
+
+Payload = tuple[Buffer, ...]
+"""A frame's payload, in pieces that follow each other."""
 
 EXACT_BYTES: Mapping[object, int] = {NodeId: 32, MeshId: 32, Digest: 32, QueryId: 16}
 """The names that are digests have one length. `meshpacs.model.ids`."""
@@ -111,6 +114,22 @@ def encode(message: Message) -> bytes:
     return bytes((message.TYPE,)) + pack(message)
 
 
+def encode_in_place(message: Message) -> Payload:
+    """The same payload, but the bytes of a leaf stay where they lie instead of being copied."""
+    if type(message) is not Chunk:
+        return (encode(message),)
+    empty = encode(Chunk(message.request, message.root, message.index, b""))
+    return empty[: -len(_bin_head(0))] + _bin_head(len(message.data)), message.data
+
+
+def _bin_head(length: int) -> bytes:
+    """How msgpack begins a string of so many bytes, in as few as it can: bin 8, 16 or 32."""
+    for code, width in ((0xC4, 1), (0xC5, 2)):
+        if length < 1 << 8 * width:
+            return bytes((code,)) + length.to_bytes(width, "big")
+    return b"\xc6" + length.to_bytes(4, "big")
+
+
 def decode(payload: Buffer) -> Message:
     """The message in a frame's payload.
 
@@ -124,7 +143,35 @@ def decode(payload: Buffer) -> Message:
     cls = MESSAGES.get(view[0])
     if cls is None:
         raise UnknownType(view[0])
+    if cls is Chunk and (chunk := _chunk_in_place(view)) is not None:
+        return chunk
     return unpack(cls, view[1:])
+
+
+CHUNK_HEAD_BYTES = 1 + 1 + 9 + 2 + 32 + 9 + 5
+"""The most that stands before a leaf's bytes: type, array, two integers, a digest, a length."""
+
+
+def _chunk_in_place(view: memoryview) -> Chunk | None:
+    """A Chunk as `encode_in_place` writes it, its data left where it lies.
+
+    None for any other layout: `unpack` copies, and judges what is wrong.
+    """
+    head = msgpack.Unpacker(use_list=False, max_buffer_size=CHUNK_HEAD_BYTES)
+    head.feed(view[1:CHUNK_HEAD_BYTES])
+    try:
+        fields_come = head.read_array_header()
+        request, root, index = (head.unpack() for _ in range(3))
+        chunk = cast("Chunk", _class_reader(Chunk)((request, root, index, b"")))
+    except (ValueError, msgpack.UnpackException, _Refused):
+        return None
+    at = 1 + head.tell()
+    width = {0xC4: 1, 0xC5: 2, 0xC6: 4}.get(view[at], 0) if at < len(view) else 0
+    begin = at + 1 + width
+    length = int.from_bytes(view[at + 1 : begin], "big")
+    if not width or fields_come != 4 or begin + length != len(view) or length > limits.LEAF_BYTES:
+        return None
+    return Chunk(chunk.request, chunk.root, chunk.index, view[begin:])
 
 
 MESSAGES: Mapping[int, type[Message]] = {cls.TYPE: cls for cls in get_args(Message)}
@@ -198,7 +245,7 @@ def _reader(kind: Any, name: str) -> Reader:
         return _read_str
     if kind is bool:
         return _read_bool
-    if kind is bytes:
+    if kind in (bytes, Buffer):
         return _bytes_reader(0, MOST_BYTES.get(name, limits.MANIFESTS_BYTES))
     if isinstance(kind, NewType):
         exact = EXACT_BYTES.get(kind)

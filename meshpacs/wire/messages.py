@@ -269,7 +269,8 @@ class Chunk:
     request: int
     root: Digest
     index: int
-    data: bytes
+    data: bytes | bytearray | memoryview
+    """In memory where it was read or received: a leaf is not copied on its way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ async def test_chunks_come_in_the_order_of_asking_and_put_together_are_the_data_
     order = [(a.root, a.index) for a in found if isinstance(a, Chunk)]
     assert order == [(small, 0), (big, 1), (big, 2), (big, 3), (big, 0)]
     datas = [a.data for a in found if isinstance(a, Chunk)]
-    assert datas[4] + b"".join(datas[1:4]) == BIG
+    assert b"".join((datas[4], *datas[1:4])) == BIG
 
 
 async def test_a_content_that_is_not_here_is_missing_once_and_the_rest_of_the_request_comes() -> (

@@ -25,10 +25,12 @@ from meshpacs.wire.codec import (
     MESSAGES,
     MOST_BYTES,
     SIGNED_FIELDS,
+    Buffer,
     Malformed,
     UnknownType,
     decode,
     encode,
+    encode_in_place,
     pack,
     unpack,
 )
@@ -36,6 +38,7 @@ from meshpacs.wire.manifest import Manifest, Signed
 from meshpacs.wire.messages import (
     Ask,
     Cancel,
+    Chunk,
     Closed,
     Digests,
     Hello,
@@ -69,7 +72,7 @@ def of_type(kind: Any, name: str = "") -> st.SearchStrategy[Any]:
         return texts
     if kind is bool:
         return st.booleans()
-    if kind is bytes:
+    if kind in (bytes, Buffer):
         return st.binary(max_size=min(40, MOST_BYTES.get(name, 40)))
     if isinstance(kind, NewType):
         size = EXACT_BYTES[kind]
@@ -95,6 +98,48 @@ messages: st.SearchStrategy[Message] = st.one_of([of_type(cls) for cls in get_ar
 @given(messages)
 def test_every_message_comes_back_as_it_was(message: Message) -> None:
     assert decode(encode(message)) == message
+    assert b"".join(encode_in_place(message)) == encode(message)
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 65_535, 65_536, limits.LEAF_BYTES])
+def test_a_leafs_bytes_stay_where_they_are_on_the_way_out_and_in(size: int) -> None:
+    data = bytes(size)
+    chunk = Chunk(2**62, ROOT, 0, data)
+    head, body = encode_in_place(chunk)
+    assert body is data
+    payload = bytearray(b"".join((head, data)))
+    assert payload == encode(chunk)
+    again = decode(payload)
+    assert again == chunk
+    assert isinstance(again, Chunk)
+    assert isinstance(again.data, memoryview)
+    assert again.data.obj is payload
+
+
+def test_a_leaf_that_another_version_laid_out_otherwise_is_read_all_the_same() -> None:
+    chunk = encode(Chunk(1, ROOT, 2, b"leaf"))
+    longer = chunk.replace(b"\xc4\x04leaf", b"\xc6\0\0\0\x04leaf")
+    assert decode(longer) == decode(chunk)
+    newer = b"\x92\x95".join(chunk.split(b"\x92\x94")) + b"\xc0"
+    assert decode(newer) == decode(chunk)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"\xc4\x04leaf", b"\xc4\x05leaf"),
+        (b"\xc4\x04leaf", b"\xc4\x03leaf"),
+        (b"\xc4\x04leaf", b"\xa4leaf"),
+        (b"\xc4\x04leaf", b""),
+        (b"\x92\x94", b"\x92\xc0"),
+        (b"\xc4\x04leaf", b"\xc6" + (limits.LEAF_BYTES + 1).to_bytes(4, "big")
+         + bytes(limits.LEAF_BYTES + 1)),
+    ],
+)  # fmt: skip
+def test_a_leaf_that_is_not_what_it_says_is_refused(old: bytes, new: bytes) -> None:
+    broken = encode(Chunk(1, ROOT, 2, b"leaf")).replace(old, new)
+    with pytest.raises(Malformed, match="Chunk"):
+        decode(broken)
 
 
 @settings(max_examples=100, deadline=None)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshpacs.wire.frames import FrameReader, FrameTooLarge, frame
+from meshpacs.wire.frames import AT_ONCE_BYTES, FrameReader, FrameTooLarge, frame
 
 payloads = st.lists(st.binary(max_size=50), max_size=8)
 
@@ -52,10 +52,38 @@ def test_a_length_beyond_the_limit_is_refused_at_once_and_for_ever() -> None:
         list(reader.feed(b"x"))
 
 
-def test_a_declared_length_reserves_nothing() -> None:
-    reader = FrameReader(2**20)
-    assert list(reader.feed((2**20).to_bytes(4, "big") + b"x")) == []
+def test_a_declared_length_reserves_a_leaf_and_no_more() -> None:
+    reader = FrameReader(2**30)
+    assert list(reader.feed((2**30).to_bytes(4, "big") + b"x")) == []
     assert reader.buffered_bytes == 1
+    assert len(reader._body) == AT_ONCE_BYTES
+
+
+def test_a_frame_longer_than_a_leaf_grows_as_it_comes() -> None:
+    sent = bytes(range(256)) * 12_000
+    stream = frame(sent)
+    reader = FrameReader(2**22)
+    found = []
+    for at in range(0, len(stream), 100_000):
+        assert len(reader._body) <= max(AT_ONCE_BYTES, 2 * at + 200_000)
+        found += list(reader.feed(stream[at : at + 100_000]))
+    assert found == [sent]
+
+
+def test_what_lies_within_one_frame_may_be_made_where_it_goes() -> None:
+    reader = FrameReader(100)
+    assert reader.room(1) is None  # no frame has begun
+    assert list(reader.feed(frame(b"0123456789")[:6])) == []
+    assert reader.room(9) is None  # the last byte would be the next frame's
+    for at, more in ((2, b"234"), (5, b"56789")):
+        room = reader.room(len(more))
+        assert room is not None
+        with room:
+            room[:] = more
+        payload = reader.filled(len(more))
+        assert payload == (None if at == 2 else b"0123456789")
+    assert reader.buffered_bytes == 0
+    assert list(reader.feed(frame(b"next"))) == [b"next"]
 
 
 @settings(max_examples=300, deadline=None)

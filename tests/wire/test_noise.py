@@ -299,3 +299,18 @@ def test_what_is_encrypted_is_decrypted(plain: bytes, ad: bytes, n: int) -> None
     sealed = send.encrypt(plain, ad)
     assert len(sealed) == len(plain) + noise.TAG_BYTES
     assert receive.decrypt(sealed, ad) == plain
+
+
+@given(st.binary(max_size=200), st.integers(0, 2**64 - 2))
+def test_what_is_encrypted_in_place_is_the_same(plain: bytes, n: int) -> None:
+    send, receive, other = Cipher(PSK), Cipher(PSK), Cipher(PSK)
+    send.n = receive.n = other.n = n
+    sealed, opened = bytearray(len(plain) + noise.TAG_BYTES), bytearray(len(plain))
+    send.encrypt_into(plain, memoryview(sealed))
+    assert sealed == other.encrypt(plain)
+    changed = bytes((sealed[0] ^ 1,)) + sealed[1:]
+    with pytest.raises(Forged):
+        receive.decrypt_into(changed, memoryview(opened))
+    receive.decrypt_into(sealed, memoryview(opened))
+    assert opened == plain
+    assert receive.n == send.n
