@@ -8,7 +8,7 @@ hashing it again rather than by believing a number.
 import hashlib
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,10 +24,19 @@ from meshpacs.archive.arrival import (
 )
 from meshpacs.archive.blobs import BlobName, open_private, write_all
 from meshpacs.archive.faults import Reason, Refused, disk_fault
-from meshpacs.archive.filing import Candidate, Outcome, Verdict, adopt, forget_contents, now_us
+from meshpacs.archive.filing import (
+    Candidate,
+    Outcome,
+    Verdict,
+    adopt,
+    file_candidate,
+    forget_contents,
+    now_us,
+)
 from meshpacs.archive.holdings import staged
 from meshpacs.archive.index import Transaction
-from meshpacs.archive.indexed import Header
+from meshpacs.archive.indexed import Header, scan
+from meshpacs.archive.window import memory_reader
 from meshpacs.model.content import Entry, content_root, leaf, leaf_count
 from meshpacs.model.errors import LocalFault, PeerFault
 from meshpacs.model.ids import Digest
@@ -51,6 +60,15 @@ class AdoptReport:
 
 class WrongLeaf(PeerFault):
     """A chunk or leaf list is not what the content's root vouches for; nothing was kept of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """An instance of one leaf, as a member has given it."""
+
+    entry: Entry
+    data: Buffer
+    came_from: str
 
 
 class Stage:
@@ -95,6 +113,40 @@ class Stage:
             MeshError: the disk is full or failing.
         """
         return Receiving(self._stores, self, entry, leaves, study_uid, came_from)
+
+    def keep(
+        self, brought: Sequence[Brought], *, study_uid: str = ""
+    ) -> tuple[Refused | WrongLeaf | None, ...]:
+        """Verify instances of one leaf each and make them durable together, in one commit.
+
+        Returns what is wrong with each; of those nothing stays.
+
+        Raises:
+            MeshError: the disk is full or failing; nothing of any of them stays.
+        """
+        faults: list[Refused | WrongLeaf | None] = [None] * len(brought)
+        candidates: list[Candidate] = []
+        with ExitStack() as stack:
+            for number, one in enumerate(brought):
+                receiving = stack.enter_context(
+                    self.receive(one.entry, study_uid=study_uid, came_from=one.came_from)
+                )
+                try:
+                    receiving.write_leaf(one.data)
+                    candidates.append(receiving.candidate(self._scan(one)))
+                except (Refused, WrongLeaf) as fault:
+                    faults[number] = fault
+                    continue
+                receiving.make_durable()
+            self._stores.index.write(
+                lambda tx: [file_candidate(tx, self._stores.blobs, one) for one in candidates]
+            )
+        return tuple(faults)
+
+    def _scan(self, one: Brought) -> Header:
+        content = one.entry.content
+        read = memory_reader(one.data)
+        return scan(read, content.size_bytes, content.transfer_syntax, self._stores.codec)
 
 
 def stage_folder(stores: Stores, selection: str) -> Path:
@@ -208,12 +260,7 @@ class Receiving:
             raise LocalFault(f"{self.count - self.have} leaves are missing.")
         try:
             header = scan_file(self._stores, self._file, self._offset, self.entry.content)
-            self._check(header)
-            candidate = Candidate(
-                header, self.entry.content, self._leaves, self._offset, self._path, own=False,
-                came_from=self._came_from, selection=self._stage.selection,
-            )  # fmt: skip
-            return file_away(self._stores, self._file, candidate)
+            return file_away(self._stores, self._file, self.candidate(header))
         except Refused:
             self.discard()
             raise
@@ -221,6 +268,30 @@ class Receiving:
             raise disk_fault(error, self._stores.blobs.folder) from error
         finally:
             self.close()
+
+    def candidate(self, header: Header) -> Candidate:
+        """What is to be filed once it is durable.
+
+        Raises:
+            Refused: it is not the instance that the entry says.
+        """
+        self._check(header)
+        return Candidate(
+            header, self.entry.content, self._leaves, self._offset, self._path, own=False,
+            came_from=self._came_from, selection=self._stage.selection,
+        )  # fmt: skip
+
+    def make_durable(self) -> None:
+        """Have the disk hold the bytes, and close the file: Windows renames closed files only.
+
+        Raises:
+            MeshError: the disk is full or failing.
+        """
+        try:
+            self._stores.blobs.make_durable(self._file)
+        except OSError as error:
+            raise disk_fault(error, self._stores.blobs.folder) from error
+        self._file.close()
 
     def _check(self, header: Header) -> None:
         entry = self.entry

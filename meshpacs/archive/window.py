@@ -17,6 +17,12 @@ Read = Callable[[int, int], bytes]
 """`read(offset, count)`: up to `count` bytes, fewer only at the end."""
 
 
+def memory_reader(data: bytes | bytearray | memoryview) -> Read:
+    """Reads bytes that are at hand."""
+    view = memoryview(data)
+    return lambda offset, count: bytes(view[offset : offset + count])
+
+
 class Truncated(Refused):
     """The data set ends before its last element does."""
 

@@ -13,14 +13,16 @@ import structlog
 import trio
 
 from meshpacs.archive.faults import Refused
+from meshpacs.archive.stage import WrongLeaf
 from meshpacs.links.transfer import Known, Pipe, Taker
 from meshpacs.model.content import Entry
 from meshpacs.model.errors import PeerFault, Unavailable, fault_within
 from meshpacs.model.ids import Digest, NodeId, short
-from meshpacs.node.landing import Landing
+from meshpacs.node.landing import Alone, Landing
 from meshpacs.node.manifests import Checked
 from meshpacs.wire.chunks import Bad, Plan
 from meshpacs.wire.messages import Chunk, Leaves, Missing
+from meshpacs.wire.partial import Expected
 
 log = structlog.get_logger()
 
@@ -180,7 +182,14 @@ class Pulling:
                 self._take_list(cargo, holder, root, leaves)
             case Chunk():
                 await cargo.landing.room(len(answer.data))
-                cargo.tasks.start_soon(self._take, cargo, holder, answer)
+                expected = cargo.plan.expected(answer.root, answer.index)
+                if expected is None:  # another holder was quicker
+                    cargo.landing.free(len(answer.data))
+                    self._stir()
+                elif expected.alone:
+                    self._take_whole(cargo, holder, answer)
+                else:
+                    cargo.tasks.start_soon(self._take_leaf, cargo, holder, answer, expected)
 
     # ------------------------------------------------------------ what came
 
@@ -207,37 +216,44 @@ class Pulling:
             cargo.lists.setdefault(root, leaves)
         self._stir()
 
-    async def _take(self, cargo: Cargo, holder: NodeId, chunk: Chunk) -> None:
-        """Verify one leaf and have it written."""
-        size = len(chunk.data)
-        try:
-            expected = cargo.plan.expected(chunk.root, chunk.index)
-            if expected is None:  # another holder was quicker
-                return
-            entry = cargo.entries[chunk.root]
-            refused: Refused | None = None
-            if expected.alone:
-                try:
-                    good = await cargo.landing.alone(entry, holder, chunk.data)
-                except Refused as refusal:
-                    good, refused = True, refusal
+    def _take_whole(self, cargo: Cargo, holder: NodeId, chunk: Chunk) -> None:
+        """Have an instance of one leaf verified and kept."""
+        entry = cargo.entries[chunk.root]
+
+        def judged(fault: Refused | WrongLeaf | None) -> None:
+            refused = None if isinstance(fault, WrongLeaf) else fault
+            outcome = cargo.plan.chunk(
+                holder, chunk.root, chunk.index, chunk.data, verified=fault is refused
+            )
+            if isinstance(outcome, Bad):
+                self._bad(outcome)
             else:
-                good = await cargo.landing.judge(expected.holds, chunk.data)
+                self.bytes[holder] += len(chunk.data)
+                if outcome.whole:
+                    self._means.landed(entry, holder, refused)
+            cargo.landing.free(len(chunk.data))
+            self._stir()
+
+        cargo.landing.alone(Alone(entry, holder, chunk.data, judged))
+
+    async def _take_leaf(
+        self, cargo: Cargo, holder: NodeId, chunk: Chunk, expected: Expected
+    ) -> None:
+        """Verify one leaf of several and have it written."""
+        try:
+            good = await cargo.landing.judge(expected.holds, chunk.data)
             outcome = cargo.plan.chunk(holder, chunk.root, chunk.index, chunk.data, verified=good)
             if isinstance(outcome, Bad):
                 self._bad(outcome)
                 return
-            self.bytes[holder] += size
-            if expected.alone:
-                if outcome.whole:
-                    self._means.landed(entry, holder, refused)
-            elif outcome.ready:
-                leaves = cargo.lists[chunk.root]
+            self.bytes[holder] += len(chunk.data)
+            if outcome.ready:
+                entry, leaves = cargo.entries[chunk.root], cargo.lists[chunk.root]
                 if outcome.whole:
                     del cargo.lists[chunk.root]
                 cargo.landing.append(entry, leaves, holder, outcome.ready, whole=outcome.whole)
         finally:
-            cargo.landing.free(size)
+            cargo.landing.free(len(chunk.data))
             self._stir()
 
     def _bad(self, bad: Bad) -> None:

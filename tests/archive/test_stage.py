@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ import pytest
 from meshpacs.archive.archive import Archive
 from meshpacs.archive.faults import DiskFull, Reason, Refused
 from meshpacs.archive.filing import Outcome
-from meshpacs.archive.stage import AdoptReport, Stage, WrongLeaf
+from meshpacs.archive.stage import AdoptReport, Brought, Stage, WrongLeaf
 from meshpacs.model.attributes import Level
 from meshpacs.model.content import Entry, content_root, leaf
 from meshpacs.model.errors import LocalFault
+from meshpacs.model.ids import Digest
 from meshpacs.model.limits import LEAF_BYTES
 from meshpacs.model.query import Query
 from tests.archive.instances import CT, EXPLICIT, blobs, dataset, instance, take
@@ -70,6 +72,50 @@ def test_what_is_staged_is_invisible_until_it_is_adopted_whole(archive: Archive)
     assert archive.own_entries(STUDY) == ()
     assert archive.selections() == ()
     assert archive.adopt("study 1") == AdoptReport(0, 0, (), 0, ())
+
+
+def brought(data: bytes, sop: str, root: bytes = b"") -> Brought:
+    entry, _ = entry_of(data, sop)
+    return Brought(replace(entry, root=Digest(root)) if root else entry, data, "bert")
+
+
+def test_small_instances_are_made_durable_together_and_what_is_wrong_is_named(
+    archive: Archive,
+) -> None:
+    stage = archive.stage("s")
+    good = [brought(dataset(f"1.2.{i}"), f"1.2.{i}") for i in range(3)]
+    wrong = brought(dataset("1.2.7"), "1.2.7", root=bytes(32))
+    other = brought(dataset("1.2.8"), "1.2.9")
+    faults = stage.keep([good[0], wrong, good[1], other, good[2]], study_uid=STUDY)
+    assert [type(fault) for fault in faults] == [
+        type(None), WrongLeaf, type(None), Refused, type(None),
+    ]  # fmt: skip
+    assert stage.entries() == tuple(one.entry for one in good)
+    assert len(blobs(archive.folder)) == 3
+    assert list((archive.folder / "arriving").iterdir()) == []
+    # The same again changes nothing.
+    assert stage.keep(good, study_uid=STUDY) == (None, None, None)
+    assert stage.entries() == tuple(one.entry for one in good)
+    assert archive.adopt("s").stored == 3
+
+
+def test_a_disk_that_fails_keeps_nothing_of_a_batch(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = archive.stage("s")
+    calls = iter(range(10))
+
+    def fail_at_the_second(number: int) -> None:
+        del number
+        if next(calls) == 1:
+            raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(archive._stores.blobs, "_sync", fail_at_the_second)
+    with pytest.raises(DiskFull):
+        stage.keep([brought(dataset(f"1.2.{i}"), f"1.2.{i}") for i in range(3)])
+    assert stage.entries() == ()
+    assert list((archive.folder / "arriving").iterdir()) == []
+    assert len(blobs(archive.folder)) == 0
 
 
 def test_adopting_meets_what_is_here_already(archive: Archive) -> None:

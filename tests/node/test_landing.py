@@ -1,9 +1,11 @@
 """How a fetch that is stopped in the middle leaves the files that it was writing."""
 
 import threading
+from collections.abc import Sequence
 
 import trio
 
+from meshpacs.archive.stage import Brought
 from meshpacs.model.content import Entry
 from meshpacs.model.ids import Digest, NodeId
 from meshpacs.node.landing import Landing
@@ -55,6 +57,9 @@ class OneFile:
     def receive(self, entry: Entry, leaves: bytes, *, study_uid: str, came_from: str) -> Slow:
         del entry, leaves, study_uid, came_from
         return self.file
+
+    def keep(self, brought: Sequence[Brought], *, study_uid: str) -> tuple[None, ...]:
+        raise AssertionError((brought, study_uid))
 
 
 async def test_no_file_is_closed_while_a_thread_writes_into_it() -> None:
