@@ -21,8 +21,8 @@ Buffer = bytes | bytearray | memoryview
 PLAIN_BYTES = RECORD_BYTES - TAG_BYTES
 READ_BYTES = 256 * 1024
 """Asked of the socket at a time. Measured: 64 KiB cost a fifth of the speed, 1 MiB gain nothing."""
-WRITE_BYTES = 256 * 1024
-"""Sealed before a write, so that encrypting and sending overlap. Measured as above."""
+WRITE_BYTES = 1088 * 1024
+"""Sealed before a write: a leaf and its tags. Measured: 256 KiB cost a sender a tenth more."""
 
 
 class Channel:
