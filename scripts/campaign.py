@@ -18,8 +18,9 @@ from pathlib import Path
 from time import monotonic
 
 from campaigns.campaign import Campaign, Outcome, Place
+from campaigns.soak import SOAK
 
-CAMPAIGNS: tuple[Campaign, ...] = ()
+CAMPAIGNS: tuple[Campaign, ...] = (SOAK,)
 
 
 def tell(name: str, seed: int, outcome: Outcome, took_s: float) -> int:
