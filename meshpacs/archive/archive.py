@@ -6,7 +6,7 @@ the node's home holds the lock.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,7 @@ from typing import Self
 from meshpacs.archive.arrival import Announced, Arrival, Stores
 from meshpacs.archive.blobs import Blobs, open_private, write_all
 from meshpacs.archive.charsets import default_codec
-from meshpacs.archive.faults import disk_fault
+from meshpacs.archive.faults import DiskFull, disk_fault
 from meshpacs.archive.filing import lose
 from meshpacs.archive.holdings import (
     Conflict,
@@ -29,6 +29,7 @@ from meshpacs.archive.holdings import (
     stored,
 )
 from meshpacs.archive.index import Transaction
+from meshpacs.archive.removal import NewManifest, remove_study
 from meshpacs.archive.repair import RepairReport, begin_session, open_index, repair
 from meshpacs.archive.search import Found, Search
 from meshpacs.archive.stage import (
@@ -65,11 +66,13 @@ class Archive:
         *,
         default_charset: str = "ISO_IR 100",
         sync: Callable[[int], None] = os.fsync,
+        keep_free_bytes: int = 0,
     ) -> "Archive":
         """Open an archive, or make one; a crash's traces are mended on the way.
 
         `default_charset` is a defined term of PS3.3 C.12.1.1.2, for text beyond ASCII whose
-        character set is not declared. `sync` makes a file descriptor durable.
+        character set is not declared. `sync` makes a file descriptor durable. Of the disk's room
+        `keep_free_bytes` are not used for instances; 0: all is.
 
         Raises:
             LocalFault: the character set is unknown, or the index is a newer version's.
@@ -82,13 +85,14 @@ class Archive:
                 f"The default character set {default_charset!r} is not known.",
                 "Use a defined term of DICOM, such as ISO_IR 100 or ISO_IR 192.",
             ) from None
-        blobs = Blobs(folder, sync)
+        blobs = Blobs(folder, sync, keep_free_bytes)
         report = RepairReport()
         index = open_index(folder / INDEX_FILE, blobs, report)
         stores = Stores(blobs, index, codec)
         try:
             repair(stores, report)
             index.write(begin_session)
+            blobs.room.lay_by()
         except BaseException:
             index.close()
             raise
@@ -142,6 +146,37 @@ class Archive:
         """Forget a stage and its instances."""
         discard_selection(self._stores, selection)
 
+    # ------------------------------------------------------------ out
+
+    def remove_study(
+        self,
+        study_uid: str,
+        expected: Collection[Entry],
+        manifest: NewManifest | None = None,
+    ) -> int:
+        """Take a study out of this archive for ever; how many of its instances lay aside.
+
+        `expected`: what it consists of, as whoever decided has seen it. `manifest` is kept in the
+        same moment. On a disk that is full to the last byte the reserve is given up for it.
+
+        Raises:
+            LocalFault: the study is another than was expected.
+            MeshError: the disk is failing, or even the reserve is too small; nothing was removed.
+        """
+
+        def work(tx: Transaction) -> int:
+            if manifest is not None:
+                _keep_manifest(tx, study_uid, manifest)
+            return remove_study(tx, self._stores.blobs, study_uid, expected)
+
+        room = self._stores.blobs.room
+        try:
+            return self._stores.index.write(work)
+        except DiskFull:
+            if not room.give_up():
+                raise
+            return self._stores.index.write(work)
+
     # ------------------------------------------------------------ asking
 
     def search(self, query: Query) -> Found:
@@ -191,15 +226,39 @@ class Archive:
     def free_bytes(self) -> int:
         """Room left on the archive's disk."""
         try:
-            return self._stores.blobs.free_bytes()
+            return self._stores.blobs.room.free_bytes()
         except OSError as error:
             raise disk_fault(error, self._stores.blobs.folder) from error
+
+    @property
+    def keep_free_bytes(self) -> int:
+        """Room that instances may not use."""
+        return self._stores.blobs.room.keep_free_bytes
+
+    def need_room(self, size: int, what: str) -> None:
+        """Go on if so many bytes may be taken in.
+
+        Raises:
+            NoRoom: they may not.
+        """
+        try:
+            self._stores.blobs.room.need(size, what)
+        except OSError as error:
+            raise disk_fault(error, self._stores.blobs.folder) from error
+
+    def lay_by(self) -> None:
+        """Make the reserve again, once there is room for it."""
+        self._stores.blobs.room.lay_by()
+
+    def sync_p95_us(self) -> int | None:
+        """How long the disk takes to make something durable; None while little is known."""
+        return self._stores.blobs.pace.p95_us()
 
     def check_disk(self) -> None:
         """Try whether an instance could be kept now.
 
         Raises:
-            DiskFull, DiskReadOnly, Unavailable: it could not.
+            DiskFull (NoRoom), DiskReadOnly, Unavailable: it could not.
         """
         try:
             path, file = self._stores.blobs.new_file()
@@ -212,6 +271,7 @@ class Archive:
         except OSError as error:
             raise disk_fault(error, self._stores.blobs.folder) from error
         self.remember("disk", b"")
+        self.need_room(0, "an instance")
 
     # ------------------------------------------------------------ bytes
 
@@ -318,13 +378,17 @@ class Archive:
         with self._stores.index.reading() as con:
             found = stored(con, root, transfer_syntax)
         if found is None:
-            raise Unavailable("This content is not here.", "Ask another member.")
+            raise _not_here()
         return found
 
-    def _lost(self, found: Stored, why: str) -> Damaged:
+    def _lost(self, found: Stored, why: str) -> MeshError:
         """Take a lost content out of the index; what to raise."""
 
-        def work(tx: Transaction) -> int:
+        def work(tx: Transaction) -> int | None:
+            # It may have been removed since it was looked up, and its number be another's now.
+            now = stored(tx.con, found.content.root, found.content.transfer_syntax)
+            if now is None or now.number != found.number:
+                return None
             gone = lose(tx, found.number, why)
             tx.after.append(
                 lambda: self._stores.blobs.set_aside(self._stores.blobs.path(found.name))
@@ -332,6 +396,8 @@ class Archive:
             return gone
 
         gone = self._stores.index.write(work)
+        if gone is None:
+            return _not_here()
         return Damaged(
             f"A stored content cannot be read as it was written: {why}; {gone} instances lost.",
             "Look after the disk. The instances can be fetched or sent again.",
@@ -341,17 +407,8 @@ class Archive:
 
     def keep_manifest(self, study_uid: str, origin: bytes, version: int, signed: bytes) -> bool:
         """Remember a signed manifest; False if a newer or equal version is known."""
-
-        def work(tx: Transaction) -> bool:
-            done = tx.con.execute(
-                "INSERT INTO manifests VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
-                " SET version = excluded.version, signed = excluded.signed"
-                " WHERE excluded.version > version",
-                (study_uid, origin, version, signed),
-            )
-            return done.rowcount > 0
-
-        return self._stores.index.write(work)
+        newer = NewManifest(origin, version, signed)
+        return self._stores.index.write(lambda tx: _keep_manifest(tx, study_uid, newer))
 
     def manifests(self, study_uid: str) -> dict[bytes, tuple[int, bytes]]:
         """The latest manifest of each origin for a study: version and signed bytes."""
@@ -388,3 +445,17 @@ class Archive:
         with self._stores.index.reading() as con:
             row = con.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else bytes(row[0])
+
+
+def _not_here() -> Unavailable:
+    return Unavailable("This content is not here.", "Ask another member.")
+
+
+def _keep_manifest(tx: Transaction, study_uid: str, newer: NewManifest) -> bool:
+    done = tx.con.execute(
+        "INSERT INTO manifests VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+        " SET version = excluded.version, signed = excluded.signed"
+        " WHERE excluded.version > version",
+        (study_uid, newer.origin, newer.version, newer.signed),
+    )
+    return done.rowcount > 0

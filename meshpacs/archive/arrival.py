@@ -37,6 +37,10 @@ from meshpacs.model.limits import INSTANCE_BYTES, LEAF_BYTES
 
 Buffer = bytes | bytearray | memoryview
 
+ROOM_LOOK_BYTES = 4 * 1024 * 1024
+"""Written between two looks at the room that is left: an instance's size is known only at its end.
+A guess; some arrivals at once may so take some tens of MiB of the room that is kept free."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:
@@ -120,7 +124,9 @@ class Arrival:
             lead = announced_preface(announced)
             self._preface = Preface(announced.transfer_syntax, len(lead))
             self._head = None
+        self._until_look = ROOM_LOOK_BYTES
         try:
+            stores.blobs.room.need(0)
             self._path, self._file = stores.blobs.new_file()
         except OSError as error:
             raise disk_fault(error, stores.blobs.folder) from error
@@ -131,7 +137,11 @@ class Arrival:
         self._put(memoryview(lead))
 
     def _put(self, data: memoryview) -> None:
+        self._until_look -= len(data)
         try:
+            if self._until_look < 0:
+                self._stores.blobs.room.need(len(data))
+                self._until_look = ROOM_LOOK_BYTES
             write_all(self._file, data)
         except OSError as error:
             self.discard()

@@ -8,7 +8,6 @@ volume, so that a rename is atomic.
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from meshpacs.archive.faults import disk_fault
+from meshpacs.archive.pace import Pace
+from meshpacs.archive.room import Room
 from meshpacs.model.ids import Digest
 
 COPY_BYTES = 1024 * 1024
@@ -40,10 +41,13 @@ class BlobName:
 class Blobs:
     """The folders of one archive."""
 
-    def __init__(self, folder: Path, sync: Callable[[int], None] = os.fsync) -> None:
+    def __init__(
+        self, folder: Path, sync: Callable[[int], None] = os.fsync, keep_free_bytes: int = 0
+    ) -> None:
         """Make the folders that are missing; `sync` is what makes a descriptor durable."""
         self.folder = folder
-        self._sync = sync
+        self.pace = Pace(sync)
+        self.room = Room(folder, keep_free_bytes)
         self._numbers = count()
         self.arriving = folder / "arriving"
         self.staging = folder / "staging"
@@ -61,7 +65,7 @@ class Blobs:
         return self._stores[name.fetched] / name.root[:1].hex() / name.file
 
     def new_file(self) -> tuple[Path, BinaryIO]:
-        """An empty file for an arrival; readable by its owner alone."""
+        """An empty file for an arrival; readable by its owner alone. Ask `room` first."""
         while True:
             path = self.arriving / f"{os.getpid()}-{next(self._numbers)}.part"
             try:
@@ -71,7 +75,7 @@ class Blobs:
 
     def make_durable(self, file: BinaryIO) -> None:
         """Have the disk hold what was written."""
-        self._sync(file.fileno())
+        self.pace.sync(file.fileno())
 
     def place(self, temporary: Path, name: BlobName) -> Path:
         """Give a finished file its name; returns the folder, which is yet to be made durable."""
@@ -90,7 +94,7 @@ class Blobs:
             return
         number = os.open(folder, os.O_RDONLY)
         try:
-            self._sync(number)
+            self.pace.sync(number)
         finally:
             os.close(number)
 
@@ -106,10 +110,6 @@ class Blobs:
                 if shelf.is_dir():
                     with os.scandir(shelf) as found:
                         yield fetched, shelf.name, sorted(found, key=lambda entry: entry.name)
-
-    def free_bytes(self) -> int:
-        """Room left on the disk."""
-        return shutil.disk_usage(self.folder).free
 
 
 def open_private(path: Path, mode: str) -> BinaryIO:

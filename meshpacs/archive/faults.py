@@ -23,6 +23,10 @@ class Reason(StrEnum):
     """Not what was announced: another SOP Instance UID, or other content than was vouched for."""
     UNREADABLE = "unreadable"
     """The source could not be read: no permission, a bad medium, a broken zip file."""
+    NO_ROOM = "no-room"
+    """The archive's disk is full, or what is left is kept for the node itself."""
+    DISK = "disk"
+    """The archive's disk is read-only or failing."""
 
 
 class Refused(LocalFault):
@@ -36,6 +40,10 @@ class Refused(LocalFault):
 
 class DiskFull(Unavailable):
     """No room for what was to be written; nothing was acknowledged and nothing is half-done."""
+
+
+class NoRoom(DiskFull):
+    """The disk is not full yet: what is left is kept for the node itself."""
 
 
 class DiskReadOnly(Unavailable):

@@ -16,6 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from meshpacs.archive.blobs import BlobName, Blobs
@@ -295,8 +296,20 @@ def forget_contents(tx: Transaction, blobs: Blobs, contents: list[int]) -> None:
         ).fetchone()
         if row is not None:
             tx.con.execute("DELETE FROM contents WHERE content = ?", (content,))
-            path = blobs.path(BlobName(Digest(row[0]), row[1], fetched=bool(row[2])))
-            tx.after.append(lambda path=path: path.unlink(missing_ok=True))  # type: ignore[misc]
+            name = BlobName(Digest(row[0]), row[1], fetched=bool(row[2]))
+            if not name.fetched:
+                tx.con.execute("INSERT OR IGNORE INTO removed VALUES (?, ?)", row[:2])
+            tx.after.append(partial(_unlink, tx, blobs, name))
+
+
+def _unlink(tx: Transaction, blobs: Blobs, name: BlobName) -> None:
+    """Remove a blob, unless the same content has come again in the same transaction."""
+    again = tx.con.execute(
+        "SELECT fetched FROM contents WHERE root = ? AND transfer_syntax = ?",
+        (name.root, name.transfer_syntax),
+    ).fetchone()
+    if again is None or bool(again[0]) != name.fetched:
+        blobs.path(name).unlink(missing_ok=True)
 
 
 def lose(tx: Transaction, content: int, why: str) -> int:

@@ -12,9 +12,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from meshpacs.archive.archive import Archive
-from meshpacs.archive.faults import Reason, Refused
+from meshpacs.archive.faults import DiskFull, Reason, Refused
 from meshpacs.archive.filing import Verdict
 from meshpacs.archive.sources import Media, Source, Trouble
+from meshpacs.model.errors import Unavailable
 
 WORKERS = 4
 """Threads of one import. Measured on two busy cores: 4 are 1.5 to 2 times as fast as 1, and 8 are
@@ -84,10 +85,11 @@ class Import:
         self.tally = Tally()
 
     def __iter__(self) -> Iterator[Imported]:
-        """One outcome a file, as they are done.
+        """One outcome a file, as they are done. A full or failing disk refuses it by name: the
+        next may fit, and who imports must know which are not here.
 
         Raises:
-            MeshError: the archive's disk is full or failing; what was told before is kept.
+            MeshError: the index is damaged, or the archive closed; what was told before is kept.
         """
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="import")
         pending: set[Future[Imported]] = set()
@@ -122,6 +124,11 @@ class Import:
                 verdict = arrival.commit()
         except Refused as refusal:
             return _refused(source.name, refusal, source.size_bytes)
+        except Unavailable as fault:
+            reason = Reason.NO_ROOM if isinstance(fault, DiskFull) else Reason.DISK
+            return Imported(
+                source.name, Taken.REFUSED, source.size_bytes, reason, fault.what, fault.mend
+            )
         return Imported(
             source.name, Taken(verdict.outcome.value), source.size_bytes, verdict=verdict
         )

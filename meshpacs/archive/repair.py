@@ -5,6 +5,7 @@
 | files in `arriving/` | removed: nobody was told that they were kept |
 | folders in `staging/` of no known selection | removed |
 | a blob in `blobs/` that no row knows of | filed, if its bytes are what its name says: it was about to be acknowledged, and its sender may believe that it was |
+| a blob in `blobs/` that no row knows of, and that was being removed | removed |
 | a blob in `fetched/` that no row knows of | removed: the mesh still has it, and showing it would show part of a selection |
 | a blob whose bytes are not what its name says, a file that is none of ours | set aside in `damaged/` |
 | a row whose blob is missing or of another size | taken out of the index and listed as lost |
@@ -41,6 +42,8 @@ class RepairReport:
     recovered: int = 0
     """Blobs without a row that were filed."""
     fetched_removed: int = 0
+    removed: int = 0
+    """Blobs of studies that were being removed."""
     lost: int = 0
     """Instances whose bytes are gone; see `Archive.losses`."""
     set_aside: int = 0
@@ -64,6 +67,7 @@ class RepairReport:
                 self.fetched_removed,
                 f"{self.fetched_removed} half-fetched files were removed.",
             ),
+            (self.removed, f"The removal of {self.removed} instances was finished."),
             (self.stages_removed, f"{self.stages_removed} forgotten fetches were removed."),
             (self.lost, f"The disk has lost {self.lost} instances; they are listed as lost."),
             (self.set_aside, f"{self.set_aside} damaged files were set aside."),
@@ -115,7 +119,7 @@ def repair(stores: Stores, report: RepairReport) -> None:
     """
     try:
         _remove_leftovers(stores, report)
-        unclaimed = _compare(stores, report)
+        unclaimed = _finish_removals(stores, _compare(stores, report), report)
         # In the order in which they were received, so that of two conflicting ones the first
         # is again the first.
         unclaimed.sort(key=lambda path: (path.stat().st_mtime_ns, path.name))
@@ -166,6 +170,21 @@ def _compare(stores: Stores, report: RepairReport) -> list[Path]:
             for number, _ in rows.values():
                 report.lost += _lose(stores, number, "its file is missing")
     return unclaimed
+
+
+def _finish_removals(stores: Stores, unclaimed: list[Path], report: RepairReport) -> list[Path]:
+    """Remove what a crash left of removals; the others."""
+    with stores.index.reading() as con:
+        rows = con.execute("SELECT root, transfer_syntax FROM removed").fetchall()
+    if not rows:
+        return unclaimed
+    gone = {BlobName(root, syntax, fetched=False).file for root, syntax in rows}
+    for path in unclaimed:
+        if path.name in gone and path.parent.parent.name == "blobs":
+            path.unlink()
+            report.removed += 1
+    stores.index.write(lambda tx: tx.con.execute("DELETE FROM removed"))
+    return [path for path in unclaimed if path.exists()]
 
 
 def _shelves(stores: Stores) -> list[tuple[bool, str, list[Path]]]:

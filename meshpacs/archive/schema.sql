@@ -120,6 +120,13 @@ CREATE TABLE IF NOT EXISTS losses (
     PRIMARY KEY (sop_uid, root)
 ) WITHOUT ROWID;
 
+-- Contents that were removed, until a start has seen that their blobs are gone.
+CREATE TABLE IF NOT EXISTS removed (
+    root            BLOB NOT NULL,
+    transfer_syntax TEXT NOT NULL,
+    PRIMARY KEY (root, transfer_syntax)
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS manifests (
     study_uid TEXT    NOT NULL,
     origin    BLOB    NOT NULL,

@@ -186,6 +186,7 @@ class Receiving:
         """Leaves that are there and right; the next to come has this number."""
         name = BlobName(entry.root, entry.transfer_syntax, fetched=True)
         try:
+            stores.blobs.room.need(min(entry.size_bytes, LEAF_BYTES))
             if self.count > 1:
                 self._path = stage.folder / f"{name.file}.part"
                 self._file = self._resume(preface)

@@ -57,11 +57,13 @@ class Client:
 
     def get(self, path: str) -> Json:
         """One document."""
-        return self._document("GET", path, None)
+        return self._document("GET", path, None, ANSWER_S)
 
-    def post(self, path: str, body: Json | None = None) -> Json:
+    def post(
+        self, path: str, body: Json | None = None, *, answer_s: float | None = ANSWER_S
+    ) -> Json:
         """Do something, and get one document."""
-        return self._document("POST", path, body or {})
+        return self._document("POST", path, body or {}, answer_s)
 
     def lines(
         self, path: str, body: Json, *, answer_s: float | None = None
@@ -89,8 +91,8 @@ class Client:
             if not last:
                 raise self._cut_short(None)
 
-    def _document(self, method: str, path: str, body: Json | None) -> Json:
-        with closing(self._ask(method, path, body, ANSWER_S)) as connection:
+    def _document(self, method: str, path: str, body: Json | None, answer_s: float | None) -> Json:
+        with closing(self._ask(method, path, body, answer_s)) as connection:
             try:
                 document = json.loads(self._response(connection).read())
             except (OSError, http.client.HTTPException) as error:

@@ -31,6 +31,7 @@ COMMANDS = {
     "peers": ("peers", "The other members as seen from here."),
     "find": ("find", "Ask the mesh, and hear how complete the answer is."),
     "fetch": ("fetch", "Bring a study here, verified."),
+    "delete": ("delete", "Take a study out of this archive."),
     "import": ("importing", "Take in DICOM files, folders, zip files and media."),
     "conflicts": ("conflicts", "Instances that came with two contents."),
     "config": ("config", "Check the configuration file."),

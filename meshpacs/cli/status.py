@@ -32,7 +32,17 @@ def show(facts: Json) -> None:
     """The level first, then reasons with what mends them, then everything else."""
     from rich.table import Table
 
-    from meshpacs.cli.screen import COLOURS, clock, console, duration, plural, safe, size, text
+    from meshpacs.cli.screen import (
+        COLOURS,
+        clock,
+        console,
+        duration,
+        milliseconds,
+        plural,
+        safe,
+        size,
+        text,
+    )
 
     out = console()
     colour = COLOURS[facts["level"]]
@@ -65,7 +75,14 @@ def show(facts: Json) -> None:
         f"{plural(archive['patients'], 'patient')}, "
         f"{plural(archive['studies'], 'study', 'studies')}, "
         f"{archive['series']} series, {plural(archive['instances'], 'instance')}, "
-        f"{size(archive['bytes'])}; {size(archive['disk_free_bytes'])} free",
+        f"{size(archive['bytes'])}",
+    )
+    pace = archive["disk_sync_p95_us"]
+    row(
+        "disk",
+        f"{archive['disk']}, {size(archive['disk_free_bytes'])} free, of which "
+        f"{size(archive['disk_keep_free_bytes'])} are kept for the node itself"
+        + (f"; most writes are durable within {milliseconds(pace)}" if pace else ""),
     )
     if archive["conflicts"]:
         row("conflicts", f"{archive['conflicts']}; see `meshpacs conflicts`")

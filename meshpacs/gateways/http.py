@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from meshpacs.gateways.faults import fault_body, fault_status
 from meshpacs.gateways.gate import Gate, read_body
 from meshpacs.gateways.shapes import (
+    deleted_shape,
     fetched_shape,
     found_shape,
     plain,
@@ -81,6 +82,16 @@ class Revoke(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     who: str
 
 
+class Delete(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /v1/delete."""
+
+    study_uid: str
+    confirmed: bool = False
+    """Without it nothing is deleted; the answer says what would be, and who else has it."""
+    even_if_last: bool = False
+    """Also what no other archive that answered has."""
+
+
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of what needs none."""
 
@@ -99,6 +110,7 @@ def admin_app(mesh: Mesh, *, token: str, host: str) -> ASGIApp:
         Route("/v1/find", _guarded(api.find), methods=["POST"]),
         Route("/v1/fetch", _guarded(api.fetch), methods=["POST"]),
         Route("/v1/import", _guarded(api.take_in), methods=["POST"]),
+        Route("/v1/delete", _guarded(api.delete), methods=["POST"]),
         Route("/v1/invite", _guarded(api.invite), methods=["POST"]),
         Route("/v1/revoke", _guarded(api.revoke), methods=["POST"]),
         Route("/v1/config/reload", _guarded(api.reload), methods=["POST"]),
@@ -178,6 +190,13 @@ class _Api:
     async def revoke(self, request: Request) -> Response:
         wanted = await _body(request, Revoke)
         return JSONResponse(plain(await self._mesh.revoke(wanted.who)))
+
+    async def delete(self, request: Request) -> Response:
+        wanted = await _body(request, Delete)
+        view = await self._mesh.delete(
+            wanted.study_uid, even_if_last=wanted.even_if_last, confirmed=wanted.confirmed
+        )
+        return JSONResponse(deleted_shape(view))
 
     async def reload(self, request: Request) -> Response:
         await _body(request, Nothing)

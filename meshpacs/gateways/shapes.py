@@ -14,7 +14,7 @@ from meshpacs.model.answer import Report
 from meshpacs.model.identifier import readable
 from meshpacs.model.ids import NodeId
 from meshpacs.model.merge import Match
-from meshpacs.node.views import FetchDone, Found, Health, ImportSummary
+from meshpacs.node.views import DeleteView, FetchDone, Found, Health, ImportSummary
 
 Json = dict[str, Any]
 
@@ -91,6 +91,17 @@ def fetched_shape(done: FetchDone) -> Json:
         member(node, done.names) | {"instances": count} for node, count in done.from_members.items()
     ]
     shape["unheard"] = [member(node, done.names) for node in done.unheard]
+    return shape
+
+
+def deleted_shape(view: DeleteView) -> Json:
+    """A study that was, or would be, deleted here."""
+    shape: Json = plain(view)
+    del shape["names"]
+    shape["copies"] = [
+        member(node, view.names) | {"instances": count} for node, count in view.copies.items()
+    ]
+    shape["unheard"] = [member(node, view.names) for node in view.unheard]
     return shape
 
 

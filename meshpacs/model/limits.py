@@ -157,6 +157,19 @@ VALUES_PER_ATTRIBUTE = ATTRIBUTE_BYTES // 2
 RECORD_ATTRIBUTES = 1_024
 """Attributes of one record or item in a row; the index knows about a hundred. A guess."""
 
+DISK_RESERVE_BYTES = 256 * 1024 * 1024
+"""Room on the archive's disk that instances may not use, unless the configuration says otherwise,
+so that index, roster and deletion have some. A guess: the index's log grows to 32 MiB and is then
+copied into the index, arrivals under way may overrun it by some tens, the rest is for others."""
+
+DISK_RESERVE_LEAST_BYTES = 16 * 1024 * 1024
+"""The least that may be configured. A guess: a small index and its log."""
+
+RESERVE_BYTES = 32 * 1024 * 1024
+"""The file that a deletion gives up on a disk that is full to the last byte. An instance takes 0.5
+KiB of the index's log (measured, 4,000 of one study in a small archive); in a large one three pages
+of 4 KiB may change for each, so this is enough for a study of 2,700 at the worst."""
+
 HTTP_BODY_BYTES = 4 * 1024 * 1024
 """A request's body on the admin API. A guess."""
 

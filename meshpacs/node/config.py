@@ -13,12 +13,21 @@ import msgspec
 
 from meshpacs.model.address import is_wildcard, parse_address
 from meshpacs.model.errors import LocalFault, MeshError
-from meshpacs.model.limits import ADDRESSES, NAME_CHARACTERS
+from meshpacs.model.limits import (
+    ADDRESSES,
+    DISK_RESERVE_BYTES,
+    DISK_RESERVE_LEAST_BYTES,
+    NAME_CHARACTERS,
+)
 from meshpacs.node.views import ConfigView
 
 MESH_LISTEN = "127.0.0.1:7117"
 """Loopback until somebody says otherwise. 7117: unassigned at IANA."""
 HTTP_LISTEN = "127.0.0.1:7118"
+
+MIB = 1024 * 1024
+KEEP_FREE_MIB = DISK_RESERVE_BYTES // MIB
+KEEP_FREE_LEAST_MIB = DISK_RESERVE_LEAST_BYTES // MIB
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
@@ -35,6 +44,8 @@ class Config:
     http_listen: str = HTTP_LISTEN
     default_charset: str = "ISO_IR 100"
     """For text in data sets that declare no character set (PS3.3 C.12.1.1.2)."""
+    keep_free_mib: int = KEEP_FREE_MIB
+    """Room on the archive's disk that instances may not use."""
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
     """`auto` is `console` on a terminal and `json` otherwise."""
@@ -46,12 +57,13 @@ KEYS = {
     "advertise": "mesh.advertise",
     "http_listen": "http.listen",
     "default_charset": "archive.default_charset",
+    "keep_free_mib": "archive.keep_free_mib",
     "log_level": "log.level",
     "log_format": "log.format",
 }
 """Each field of `Config` by its key in the file."""
 
-AT_RESTART = frozenset({"mesh_listen", "http_listen", "default_charset"})
+AT_RESTART = frozenset({"mesh_listen", "http_listen", "default_charset", "keep_free_mib"})
 """Fields whose new value takes effect at the next start: sockets and the index are open."""
 
 
@@ -66,6 +78,7 @@ class _Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default_charset: str = "ISO_IR 100"
+    keep_free_mib: int = KEEP_FREE_MIB
 
 
 class _Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,6 +134,7 @@ def parse_config(text: str, file: str, flags: Mapping[str, Any] | None = None) -
         advertise=shape.mesh.advertise,
         http_listen=shape.http.listen,
         default_charset=shape.archive.default_charset,
+        keep_free_mib=shape.archive.keep_free_mib,
         log_level=shape.log.level,
         log_format=shape.log.format,
     )
@@ -180,6 +194,7 @@ def _example(key: str) -> str:
         "mesh.advertise": '[mesh] advertise = ["clinic.example.org:7117"]',
         "http.listen": f'[http] listen = "{HTTP_LISTEN}"',
         "archive.default_charset": '[archive] default_charset = "ISO_IR 100"',
+        "archive.keep_free_mib": f"[archive] keep_free_mib = {KEEP_FREE_MIB}",
         "log.level": '[log] level = "info"',
         "log.format": '[log] format = "json"',
     }
@@ -218,6 +233,12 @@ def _check(config: Config, file: str) -> None:
         mend = f"Did you mean {near[0]}?" if near else "Use a term of PS3.3 C.12.1.1.2."
         raise LocalFault(
             f"{file}: archive.default_charset: {config.default_charset!r} is not known.", mend
+        )
+
+    if config.keep_free_mib < KEEP_FREE_LEAST_MIB:
+        raise LocalFault(
+            f"{file}: archive.keep_free_mib is {config.keep_free_mib}.",
+            f"Say at least {KEEP_FREE_LEAST_MIB}: the index itself needs room.",
         )
 
 
@@ -323,6 +344,9 @@ listen = {_quoted(config.http_listen)}
 # The character set of images that declare none (DICOM PS3.3 C.12.1.1.2). Takes effect at the next
 # start, for images that come then.
 default_charset = {_quoted(config.default_charset)}
+# MiB on the archive's disk that images may not use, so that the node itself always has room: when
+# no more is free, images are refused, and all else goes on. Takes effect at the next start.
+keep_free_mib = {config.keep_free_mib}
 
 [log]
 # debug, info, warning or error; to standard error.

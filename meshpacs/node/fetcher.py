@@ -170,6 +170,10 @@ class Fetcher:
             if not fetch.followers:
                 fetch.scope.cancel()
 
+    def fetches(self, study_uid: str) -> bool:
+        """Whether some of this study is being fetched."""
+        return any(selection.study_uid == study_uid for selection in self._fetches)
+
     async def _joined(self, selection: Selection, holders: Sequence[NodeId] | None) -> Fetch:
         """The fetch under way for this selection, or a new one."""
         while (fetch := self._fetches.get(selection)) is not None:

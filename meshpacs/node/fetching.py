@@ -57,6 +57,10 @@ class Cellar(Protocol):
         """Make it visible whole."""
         ...
 
+    def need_room(self, size: int, what: str) -> None:
+        """Raise DiskFull unless so many bytes may be taken in."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Located:
@@ -260,7 +264,7 @@ class Fetch:
             goal = _Goal(entries, others, wanted, {}, {}, size)
             for aside, some in ((False, entries), (True, others)):
                 if contents_of(some) & missing:
-                    name = self.selection.name + ("-aside" if aside else "")
+                    name = self.selection.stages[aside]
                     goal.stages[aside] = name, self._means.cellar.stage(name)
             return goal, (len(old), sum(old))
 
@@ -272,8 +276,12 @@ class Fetch:
     def _look_into_stages(
         self, stage_of: Callable[[Entry], Staging]
     ) -> tuple[dict[Digest, int], set[Digest]]:
-        """What an earlier attempt has left: whole contents, and those begun. In a thread."""
-        goal = self._goal
+        """What an earlier attempt has left: whole contents, and those begun. In a thread.
+
+        Raises:
+            DiskFull: there is no room for the rest; nothing is asked of anybody.
+        """
+        goal, uid = self._goal, self.selection.study_uid
         staged = contents_of(e for _, stage in goal.stages.values() for e in stage.entries())
         present: dict[Digest, int] = {}
         begun: set[Digest] = set()
@@ -286,6 +294,8 @@ class Fetch:
                 begun.add(entry.root)
         instances, size = self._here
         self._here = instances, size + sum(entry.size_bytes for entry in self.landed)
+        lacking = sum(e.size_bytes for e in goal.wanted if e.content not in goal.staged)
+        self._means.cellar.need_room(lacking, f"what is lacking of the study {uid}")
         return present, begun
 
     # ------------------------------------------------------------ the end

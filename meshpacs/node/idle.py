@@ -6,7 +6,7 @@ from pathlib import Path
 
 from meshpacs.archive.archive import Archive
 from meshpacs.archive.ingest import Import, Imported, Tally
-from meshpacs.node.config import load_config
+from meshpacs.node.config import MIB, load_config
 from meshpacs.node.home import Home
 from meshpacs.node.views import ImportOutcome, ImportSummary, Taken
 
@@ -45,8 +45,15 @@ def import_idle(home: Home, paths: Sequence[Path]) -> Iterator[IdleImport]:
         Unavailable: the disk is full, read-only or failing.
     """
     home.require_made()
-    charset = load_config(home.config).default_charset
-    with home.lock(), Archive.open(home.archive, default_charset=charset) as archive:
+    config = load_config(home.config)
+    with (
+        home.lock(),
+        Archive.open(
+            home.archive,
+            default_charset=config.default_charset,
+            keep_free_bytes=config.keep_free_mib * MIB,
+        ) as archive,
+    ):
         yield IdleImport(archive, paths)
 
 

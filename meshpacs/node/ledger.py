@@ -8,6 +8,7 @@ disk. Whoever must not speak before something is durable (an admission) awaits `
 import os
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,7 +31,7 @@ Kind = Literal["entry", "admission", "record"]
 KINDS: tuple[Kind, ...] = ("entry", "admission", "record")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RosterLog:
     """The file `roster.log`: signed bytes, each behind its length and kind, before its CRC-32.
 
@@ -38,6 +39,8 @@ class RosterLog:
     """
 
     path: Path
+    whole_bytes: int | None = None
+    """How much of the file is right; None until something was appended."""
 
     def read(self) -> tuple[list[tuple[Kind, bytes]], str]:
         """All records in order, and a sentence about a torn tail that was moved away, if any.
@@ -72,22 +75,35 @@ class RosterLog:
         return records, ""
 
     def append(self, records: Iterable[tuple[Kind, bytes]]) -> None:
-        """Add records, durable when this returns; a failed append leaves no torn bytes behind."""
-        fresh = not self.path.exists()
-        data = bytearray(MAGIC if fresh else b"")
+        """Add records, durable when this returns; a failed append leaves no torn bytes behind.
+
+        Where even that failed, because the disk is failing, the next append cuts them off first:
+        behind torn bytes whatever is added would be taken for damage at the next start.
+        """
+        data = bytearray()
         for kind, signed in records:
             payload = bytes([KINDS.index(kind)]) + signed
             data += len(signed).to_bytes(4, "big") + payload
             data += zlib.crc32(payload).to_bytes(4, "big")
-        with self.path.open("ab") as file:
+        # Unbuffered: a buffer that a full disk did not take would be written again, torn, by the
+        # call that is to cut it off.
+        with self.path.open("ab", buffering=0) as file:
             before = file.tell()
+            if self.whole_bytes is not None and self.whole_bytes < before:
+                before = file.truncate(self.whole_bytes)
+            self.whole_bytes = before
+            if fresh := not before:
+                data[:0] = MAGIC
             try:
-                file.write(data)
-                file.flush()
+                left = memoryview(data)
+                while left:
+                    left = left[file.write(left) :]
                 os.fsync(file.fileno())
             except OSError:
-                file.truncate(before)
+                with suppress(OSError):
+                    file.truncate(before)
                 raise
+            self.whole_bytes = before + len(data)
         if fresh:
             sync_folder(self.path.parent)
 

@@ -15,12 +15,14 @@ from meshpacs.model.content import Entry
 from meshpacs.model.ids import Digest, Micros, NodeId
 from meshpacs.model.member import Role
 from meshpacs.model.query import Everyone, Query, Scope
+from meshpacs.node.disk import Watch
 from meshpacs.node.fetcher import Fetcher, Following
 from meshpacs.node.fetching import Located
 from meshpacs.node.finding import Holdings, Question, merged
 from meshpacs.node.importing import Importing
 from meshpacs.node.membership import Membership
 from meshpacs.node.mesh import Finding
+from meshpacs.node.removing import Removing
 from meshpacs.node.rooms import Rooms
 from meshpacs.node.selection import Selection
 from meshpacs.node.status import Standing
@@ -28,6 +30,7 @@ from meshpacs.node.views import (
     ConfigView,
     ConflictView,
     CounterView,
+    DeleteView,
     Found,
     InviteView,
     PeerView,
@@ -86,13 +89,20 @@ class LivingMesh:
     """Implements `mesh.Mesh`."""
 
     def __init__(
-        self, rooms: Rooms, membership: Membership, fetcher: Fetcher, stopping: trio.Event
+        self,
+        rooms: Rooms,
+        membership: Membership,
+        fetcher: Fetcher,
+        removing: Removing,
+        watch: Watch,
+        stopping: trio.Event,
     ) -> None:
         """`stopping` is set when somebody wants the node to stop."""
         self._rooms = rooms
         self._membership = membership
         self._fetcher = fetcher
-        self._standing = Standing(rooms, membership)
+        self._removing = removing
+        self._standing = Standing(rooms, membership, watch)
         self._stopping = stopping
         self._imports = trio.CapacityLimiter(IMPORTS)
 
@@ -158,6 +168,16 @@ class LivingMesh:
                     skipped=summary.skipped,
                     finished=summary.finished,
                 )
+
+    # ------------------------------------------------------------ delete
+
+    async def delete(
+        self, study_uid: str, *, even_if_last: bool = False, confirmed: bool = False
+    ) -> DeleteView:
+        """Take a study out of this archive; see `mesh.Mesh.delete`."""
+        return await self._removing.remove(
+            study_uid, even_if_last=even_if_last, confirmed=confirmed
+        )
 
     # ------------------------------------------------------------ what there is
 

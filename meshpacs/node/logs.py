@@ -5,8 +5,9 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -107,9 +108,9 @@ def set_up_logs(level: LogLevel, form: LogFormat, stream: TextIO | None = None) 
 
     May be called again when the configuration changes.
     """
-    stream = stream or sys.stderr
+    out = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
-    console = form == "console" or (form == "auto" and stream.isatty())
+    console = form == "console" or (form == "auto" and out.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -121,7 +122,7 @@ def set_up_logs(level: LogLevel, form: LogFormat, stream: TextIO | None = None) 
         [
             _keep_exceptions(_readable),
             structlog.dev.ConsoleRenderer(
-                colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+                colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback
             ),
         ]
         if console
@@ -134,10 +135,31 @@ def set_up_logs(level: LogLevel, form: LogFormat, stream: TextIO | None = None) 
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unfailing(out))),
         cache_logger_on_first_use=False,  # so that a changed level reaches loggers made before
     )
     _catch_standard_logging(number)
+
+
+class _Unfailing:
+    """A stream whose disk may be full, or whose reader may be gone: then a line is lost.
+
+    A log that nobody can read must not end the node that writes it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or lose it."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or lose it."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _keep_exceptions(processor: structlog.typing.Processor) -> structlog.typing.Processor:

@@ -1,17 +1,19 @@
 """Who contributed what to a study: this node's own manifests, and those of others (PROTOCOL 9.2).
 
 A node's contribution is what came in by its own door. It is signed when somebody asks for it and
-it has changed since. What a holder *knows* of a study are manifests, its own and those learnt by
-fetching; what it *holds* are its visible instances, and a row's root covers these. So manifests
-travel with a bit for each of their entries that says whether the sender holds it.
+it has grown since; what the disk has lost, or somebody removed here, is still vouched for, since
+copies elsewhere can be fetched only as long as somebody does. What a holder *knows* of a study are
+manifests, its own and those learnt by fetching; what it *holds* are its visible instances, and a
+row's root covers these. So manifests travel with a bit for each of their entries that says whether
+the sender holds it.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from meshpacs.links.transfer import Known
 from meshpacs.model.content import Content, Entry
@@ -30,6 +32,8 @@ from meshpacs.wire.manifest import (
     write_body,
     write_signed,
 )
+
+T = TypeVar("T")
 
 READ_ENTRIES = 50_000
 """Entries of manifests kept read, about 50 MB at most. A guess: the studies of one sitting."""
@@ -117,21 +121,47 @@ class Contributions:
     def _brought_up_to_date(
         self, study_uid: str, former: tuple[int, bytes] | None
     ) -> tuple[int, bytes] | None:
-        entries = tuple(sorted(self._shelf.own_entries(study_uid)))
+        own = self._shelf.own_entries(study_uid)
+        vouched = () if former is None else self._manifest(former[1])[1].entries
+        entries = {entry.sop_uid: entry for entry in (*vouched, *own)}
+        newest = self._next(study_uid, former, entries.values())
+        if newest is not None and newest != former:
+            # Durable before anybody sees it: a version number is never used twice.
+            self._shelf.keep_manifest(study_uid, self._node, *newest)
+        return newest
+
+    def _next(
+        self, study_uid: str, former: tuple[int, bytes] | None, entries: Iterable[Entry]
+    ) -> tuple[int, bytes] | None:
+        """The next version, signed; the former if it says so already, none if there is nothing."""
+        wanted = tuple(sorted(entries))
         after: tuple[Manifest, Digest] | None = None
         if former is not None:
             envelope, manifest = self._manifest(former[1])
-            if manifest.entries == entries:
+            if manifest.entries == wanted:
                 return former
             after = manifest, digest(envelope.manifest)
-        elif not entries:
+        elif not wanted:
             return None
-        newer = draft(self._node, study_uid, entries, roster_head=self._roster_head(), after=after)
+        newer = draft(self._node, study_uid, wanted, roster_head=self._roster_head(), after=after)
         body = write_body(newer)
-        signed = write_signed(Signed(body, self._pen.sign(MANIFEST_CONTEXT, body)))
-        # Durable before anybody sees it: a version number is never used twice.
-        self._shelf.keep_manifest(study_uid, self._node, newer.version, signed)
-        return newer.version, signed
+        return newer.version, write_signed(Signed(body, self._pen.sign(MANIFEST_CONTEXT, body)))
+
+    def withdrawing(
+        self,
+        study_uid: str,
+        gone: Collection[Entry],
+        remove: Callable[[tuple[int, bytes] | None], T],
+    ) -> T:
+        """Have these removed, and vouched for no longer; `remove` is handed the next version.
+
+        It is to keep that in the same moment; None: nothing changes.
+        """
+        with self._own:
+            former = self._shelf.manifests(study_uid).get(self._node)
+            vouched = () if former is None else self._manifest(former[1])[1].entries
+            newest = self._next(study_uid, former, set(vouched).difference(gone))
+            return remove(None if newest == former else newest)
 
     # ------------------------------------------------------------ being told
 

@@ -16,6 +16,7 @@ from meshpacs.node.views import (
     ConfigView,
     ConflictView,
     CounterView,
+    DeleteView,
     FetchEvent,
     Found,
     ImportOutcome,
@@ -96,6 +97,19 @@ class Mesh(Protocol):
 
     def import_paths(self, paths: Sequence[Path]) -> AbstractAsyncContextManager[Importing]:
         """Take in files, folders, zip files and DICOMDIR media."""
+        ...
+
+    async def delete(
+        self, study_uid: str, *, even_if_last: bool = False, confirmed: bool = False
+    ) -> DeleteView:
+        """Take a study out of this archive for ever; other holders keep theirs.
+
+        Unless `confirmed`, only look: who has how much of it.
+
+        Raises:
+            LocalFault: it is not here, or some of it is nowhere else and not `even_if_last`.
+            Unavailable: the mesh could not be asked, or the disk is failing.
+        """
         ...
 
     async def status(self) -> StatusView: ...

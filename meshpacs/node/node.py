@@ -21,7 +21,8 @@ from meshpacs.links.precedence import Precedence
 from meshpacs.model.errors import MeshError
 from meshpacs.model.ids import Micros, NodeId
 from meshpacs.node.clock import Clock
-from meshpacs.node.config import ConfigFile
+from meshpacs.node.config import MIB, ConfigFile
+from meshpacs.node.disk import Watch
 from meshpacs.node.driver import Driver
 from meshpacs.node.fetcher import Fetcher
 from meshpacs.node.fetching import Means
@@ -32,6 +33,7 @@ from meshpacs.node.living import LivingMesh, Locating
 from meshpacs.node.manifests import Contributions
 from meshpacs.node.membership import Membership
 from meshpacs.node.meters import Meters
+from meshpacs.node.removing import Removing
 from meshpacs.node.rooms import Rooms
 from meshpacs.node.serving import Serving
 from meshpacs.node.switchboard import Switchboard
@@ -104,7 +106,8 @@ async def open_node(
         )
     with home.lock():
         belongings = read_belongings(home)
-        vault = await Vault.open(home.archive, config.config.default_charset)
+        wanted = config.config
+        vault = await Vault.open(home.archive, wanted.default_charset, wanted.keep_free_mib * MIB)
         try:
             async with _running(home, config, belongings, vault, settings) as node:
                 yield node
@@ -133,6 +136,8 @@ async def _running(
         await nursery.start(rooms.switchboard.run, rooms.driver)
         await nursery.start(fetcher.run)
         await nursery.start(making.door.run)
+        watch = Watch(rooms.vault)
+        nursery.start_soon(watch.run)
         await rooms.driver.tell(lambda engine, now: engine.start(now))
         await membership.publish()
         log.info(
@@ -143,7 +148,8 @@ async def _running(
             boot=rooms.boot,
         )
         try:
-            yield Node(LivingMesh(rooms, membership, fetcher, stopping), rooms, stopping)
+            living = LivingMesh(rooms, membership, fetcher, making.removing, watch, stopping)
+            yield Node(living, rooms, stopping)
         finally:
             with trio.move_on_after(SETTLE_S, shield=True):
                 await _settle(rooms.ledger)
@@ -212,6 +218,7 @@ class _Making:
         self.door = Door(self._gate, self._on_link)
         self.membership: Membership
         self.fetcher: Fetcher
+        self.removing: Removing
 
     def rooms(self, listening: tuple[str, ...]) -> Rooms:
         """The whole, once it is known where it listens."""
@@ -244,6 +251,7 @@ class _Making:
             names=rooms.names,
         )
         self.fetcher = Fetcher(rooms.node, archive, means)
+        self.removing = Removing(rooms, means, self.fetcher)
         self.membership = Membership(rooms)
         return rooms
 

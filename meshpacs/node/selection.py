@@ -32,6 +32,11 @@ class Selection:
         text = "\n".join((self.study_uid, *sorted(self.series), "", *sorted(self.instances)))
         return f"fetch-{sha256(text.encode()).hexdigest()[:32]}"
 
+    @property
+    def stages(self) -> tuple[str, str]:
+        """The names of its stages: for what is to be seen, and for what is kept aside."""
+        return self.name, f"{self.name}-aside"
+
     def of(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
         """The entries that are wanted, in their order."""
         return tuple(

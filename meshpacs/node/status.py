@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from meshpacs.archive.archive import Archive
+import trio
+
+from meshpacs.archive.holdings import Counts
 from meshpacs.engine.effects import Effect
 from meshpacs.engine.engine import Engine
 from meshpacs.model.errors import MeshError
 from meshpacs.model.ids import Micros, NodeId, short
 from meshpacs.model.member import Member, Role
+from meshpacs.node.disk import STUCK_S, Watch
 from meshpacs.node.membership import Membership
 from meshpacs.node.reach import only_loopback, reach
 from meshpacs.node.rooms import Rooms
@@ -21,9 +24,6 @@ from meshpacs.node.views import (
     StatusView,
     Trouble,
 )
-
-LOW_DISK_BYTES = 1024**3
-"""Free room below which `status` warns: about four large CT studies. A guess."""
 
 SKEW_US = 60_000_000
 """A peer's clock so far off is worth a word; at five minutes queries are refused. A guess."""
@@ -43,9 +43,10 @@ class Pulse:
 class Standing:
     """Asks all rooms how they are."""
 
-    def __init__(self, rooms: Rooms, membership: Membership) -> None:
+    def __init__(self, rooms: Rooms, membership: Membership, watch: Watch) -> None:
         """Nothing is asked yet."""
         self._rooms = rooms
+        self._watch = watch
         self._membership = membership
 
     # ------------------------------------------------------------ peers
@@ -191,23 +192,44 @@ class Standing:
 
     async def _archive(self) -> tuple[ArchiveView, list[Trouble]]:
         archive = self._rooms.vault.archive
-        repaired = archive.repaired.sentences
         torn = self._rooms.belongings.torn
+        told = archive.repaired.sentences + ((torn,) if torn else ())
+        disk = await self._watch.look()
+        troubles = [disk.trouble] if disk.trouble is not None else []
+        counts = Counts(0, 0, 0, 0, 0, 0, 0)
         try:
-            view, troubles = await self._rooms.vault.read(lambda: _look(archive))
+            with trio.move_on_after(STUCK_S) as scope:
+                counts = await self._rooms.vault.read(archive.counts)
+            if scope.cancelled_caught:
+                troubles.append(
+                    Trouble(
+                        Health.BROKEN,
+                        f"The archive could not be counted within {STUCK_S:.0f} s.",
+                        "Look whether its disk answers.",
+                    )
+                )
         except MeshError as error:
-            view = ArchiveView(0, 0, 0, 0, 0, 0, 0, ())
-            troubles = [Trouble(Health.BROKEN, error.what, error.mend)]
-        told = repaired + ((torn,) if torn else ())
+            troubles.append(Trouble(Health.BROKEN, error.what, error.mend))
+        if counts.losses:
+            troubles.append(
+                Trouble(
+                    Health.DEGRADED,
+                    f"The disk has lost {counts.losses} instances.",
+                    "Look after the disk; fetch their studies again from members that hold them.",
+                )
+            )
         return ArchiveView(
-            view.patients,
-            view.studies,
-            view.series,
-            view.instances,
-            view.conflicts,
-            view.bytes,
-            view.disk_free_bytes,
-            told,
+            patients=counts.patients,
+            studies=counts.studies,
+            series=counts.series,
+            instances=counts.instances,
+            conflicts=counts.conflicts,
+            bytes=counts.bytes,
+            disk_free_bytes=disk.free_bytes,
+            repaired=told,
+            disk=disk.state,
+            disk_keep_free_bytes=archive.keep_free_bytes,
+            disk_sync_p95_us=disk.sync_p95_us,
         ), troubles
 
     def _troubles(self, peers: tuple[PeerView, ...]) -> Iterator[Trouble]:
@@ -258,41 +280,3 @@ class Standing:
                 f"The clock of {peer.name} is {abs(offset) // 1_000_000} s {way} this one.",
                 "Let both machines set their clocks by NTP.",
             )
-
-
-def _look(archive: Archive) -> tuple[ArchiveView, list[Trouble]]:
-    """Count, and try whether the disk takes writes; in a worker thread."""
-    counts = archive.counts()
-    free = archive.free_bytes()
-    troubles: list[Trouble] = []
-    try:
-        archive.check_disk()
-    except MeshError as error:
-        troubles.append(Trouble(Health.BROKEN, error.what, error.mend))
-    if free < LOW_DISK_BYTES:
-        troubles.append(
-            Trouble(
-                Health.DEGRADED,
-                f"Only {free // 1024**2} MiB are free on the archive's disk.",
-                "Make room, or move the home to a larger disk.",
-            )
-        )
-    if counts.losses:
-        troubles.append(
-            Trouble(
-                Health.DEGRADED,
-                f"The disk has lost {counts.losses} instances.",
-                "Look after the disk; fetch their studies again from members that hold them.",
-            )
-        )
-    view = ArchiveView(
-        counts.patients,
-        counts.studies,
-        counts.series,
-        counts.instances,
-        counts.conflicts,
-        counts.bytes,
-        free,
-        (),
-    )
-    return view, troubles

@@ -45,7 +45,7 @@ class Vault:
         self._writes = trio.CapacityLimiter(WRITES)
 
     @classmethod
-    async def open(cls, folder: Path, default_charset: str) -> "Vault":
+    async def open(cls, folder: Path, default_charset: str, keep_free_bytes: int = 0) -> "Vault":
         """Open or make the archive; what a crash has left is mended.
 
         Raises:
@@ -53,7 +53,9 @@ class Vault:
             Unavailable: the disk is full, read-only or failing.
         """
         archive = await trio.to_thread.run_sync(
-            lambda: Archive.open(folder, default_charset=default_charset)
+            lambda: Archive.open(
+                folder, default_charset=default_charset, keep_free_bytes=keep_free_bytes
+            )
         )
         for sentence in archive.repaired.sentences:
             log.warning("archive_repaired", what=sentence)

@@ -105,6 +105,21 @@ class ReachView:
     words: str
 
 
+class DiskState(StrEnum):
+    """How the archive's disk is."""
+
+    FINE = "fine"
+    LOW = "low"
+    """Not much more can be taken in."""
+    SLOW = "slow"
+    FULL = "full"
+    """Nothing more is taken in; the rest goes on."""
+    READ_ONLY = "read-only"
+    FAILING = "failing"
+    STUCK = "stuck"
+    """It does not answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class ArchiveView:
     """Counts of what this node holds."""
@@ -118,6 +133,11 @@ class ArchiveView:
     disk_free_bytes: int
     repaired: tuple[str, ...]
     """What the last start found and mended, one sentence each; empty after a clean stop."""
+    disk: DiskState = DiskState.FINE
+    disk_keep_free_bytes: int = 0
+    """Of the free room, what instances may not use."""
+    disk_sync_p95_us: int | None = None
+    """How long it takes to make something durable, of the last writes; None while few were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +210,26 @@ class RevokeView:
 
     node: NodeId
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteView:
+    """A study that was, or would be, taken out of this archive."""
+
+    study_uid: str
+    deleted: bool
+    instances: int
+    """Visible ones."""
+    bytes: int
+    aside: int
+    """Of the study, kept aside in conflict; they go too."""
+    copies: Mapping[NodeId, int]
+    """Of these instances, how many each other holder has."""
+    last: int
+    """Instances that nobody else who was heard has."""
+    unheard: tuple[NodeId, ...]
+    """Members that may have some: asked, and not heard in full."""
+    names: Mapping[NodeId, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -415,11 +415,11 @@ def test_a_folder_that_cannot_be_made_durable_undoes_the_filing(tmp_path: Path) 
             if sync.calls > count + 1:
                 raise OSError(errno.ENOSPC, "full")
 
-        archive._stores.blobs._sync = folder_only
+        archive._stores.blobs.pace._sync = folder_only
         with pytest.raises(DiskFull):
             arrival.commit()
         assert leftovers(archive) == []
-        archive._stores.blobs._sync = sync
+        archive._stores.blobs.pace._sync = sync
         assert archive.counts().bytes == 0
         assert take(archive, instance()).outcome is Outcome.STORED
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshpacs.archive.archive import Archive
-from meshpacs.archive.faults import DiskFull, Reason, Refused
+from meshpacs.archive.faults import IndexDamaged, Reason, Refused
 from meshpacs.archive.ingest import Import, Imported, Taken, Tally
 from meshpacs.archive.sources import (
     RECORDS,
@@ -330,7 +330,7 @@ def test_stopping_between_files_keeps_what_was_told(archive: Archive, tmp_path: 
     assert tally.unchanged == len(held)
 
 
-def test_a_full_disk_ends_an_import_and_keeps_what_was_told(
+def test_a_full_disk_refuses_by_name_and_what_was_told_is_kept(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "in"
@@ -345,15 +345,41 @@ def test_a_full_disk_ends_an_import_and_keeps_what_was_told(
         if left < 0:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(archive._stores.blobs, "_sync", sync)
-    told: list[Imported] = []
-    with pytest.raises(DiskFull, match="Make room"):
-        told.extend(Import(archive, [folder], workers=1))
+    monkeypatch.setattr(archive._stores.blobs.pace, "_sync", sync)
+    told = list(Import(archive, [folder], workers=1))
     monkeypatch.undo()
-    assert told
-    held = {entry.sop_uid for entry in archive.study_entries("1.2.3.1")}
-    assert {o.verdict.entry.sop_uid for o in told if o.verdict} <= held
+    kept = {o.verdict.entry.sop_uid for o in told if o.verdict}
+    assert kept
+    assert kept == {entry.sop_uid for entry in archive.study_entries("1.2.3.1")}
+    refused = [o for o in told if o.taken is Taken.REFUSED]
+    assert {Path(o.name).name for o in refused} == {f"{i:03}" for i in range(len(kept), 30)}
+    assert all(o.reason is Reason.NO_ROOM and "Make room" in o.mend for o in refused)
     assert list((archive.folder / "arriving").iterdir()) == []
+    again = Import(archive, [folder])
+    list(again)
+    assert (again.tally.stored, again.tally.unchanged) == (len(refused), len(kept))
+
+
+def test_a_failing_disk_refuses_by_name_and_a_damaged_index_ends_the_import(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one").write_bytes(instance())
+
+    def failing(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive._stores.blobs.pace, "_sync", failing)
+        (outcome,) = Import(archive, [tmp_path / "one"])
+    assert (outcome.taken, outcome.reason) == (Taken.REFUSED, Reason.DISK)
+    assert "Input/output error" in outcome.what
+
+    def damaged(_: object) -> None:
+        raise IndexDamaged("The index is damaged.")
+
+    monkeypatch.setattr(archive._stores.index, "write", damaged)
+    with pytest.raises(IndexDamaged):
+        list(Import(archive, [tmp_path / "one"]))
 
 
 @settings(max_examples=60, deadline=None)

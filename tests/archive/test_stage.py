@@ -279,7 +279,7 @@ def test_a_full_disk_keeps_the_prefix_for_the_next_time(
         assert receiving.have == 1
         for chunk in pieces(LARGE)[1:]:
             receiving.write_leaf(chunk)
-        monkeypatch.setattr(archive._stores.blobs, "_sync", full)
+        monkeypatch.setattr(archive._stores.blobs.pace, "_sync", full)
         with pytest.raises(DiskFull):
             receiving.commit()
     monkeypatch.undo()

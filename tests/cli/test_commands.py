@@ -199,7 +199,8 @@ def test_status_says_the_level_why_and_what_mends_it(node: Served) -> None:
     assert result.return_value == 1
     for words in (
         "Nord is degraded", "Süd cannot be reached.", "Look whether it is up.", "founder's key",
-        "this machine only", "1 patient, 2 studies, 3 series, 40 instances, 5.0 MB; 100 GB free",
+        "this machine only", "1 patient, 2 studies, 3 series, 40 instances, 5.0 MB",
+        "fine, 100 GB free, of which 268 MB are kept for the node itself; most writes are durable",
         "2 torn files were removed.", "A fork.", "kept out: It is wrong. Mend it.",
         "waits for a restart: mesh.listen", "1 h 1 min", "invite was used twice",
     ):  # fmt: skip
@@ -390,3 +391,21 @@ def test_a_fine_status_is_short(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "It rains." in out
     assert not any(word in out for word in ("conflicts", "repaired", "fork", "kept out", "waits"))
+
+
+def test_delete_says_who_else_has_it_and_asks_first(node: Served) -> None:
+    asked = node.run("delete", "1.2.3", answer="n\n")
+    assert asked.exception is not None
+    assert node.mesh.asked[-1] == ("delete", "1.2.3", False, False)
+    done = node.run("delete", "1.2.3", "--even-if-last", answer="y\n")
+    assert done.return_value == 0
+    assert node.mesh.asked[-1] == ("delete", "1.2.3", True, True)
+    for words in (
+        "3 instances here, 1.0 MB, and 1 kept aside in conflict.", "Süd has 2 of them.",
+        "No other clinic that answered has 1 of them.", "Not heard: Nord.",
+    ):  # fmt: skip
+        assert words in done.stderr, words
+    assert "3 instances deleted" in done.stdout
+    plain = json.loads(node.run("delete", "1.2.3", "--yes", "--json").stdout)
+    assert (plain["deleted"], plain["copies"][0]["instances"]) == (True, 2)
+    assert len([what for what in node.mesh.asked if what[0] == "delete"]) == 4  # type: ignore[index]

@@ -13,6 +13,8 @@ from meshpacs.node.views import (
     ConfigView,
     ConflictView,
     CounterView,
+    DeleteView,
+    DiskState,
     FetchDone,
     ImportSummary,
     InviteView,
@@ -24,7 +26,7 @@ from meshpacs.node.views import (
 )
 
 PAGE = (Path(__file__).parents[2] / "docs" / "CLI.md").read_text(encoding="utf-8")
-WORDS = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`]+)`", PAGE))))
+WORDS = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]+)`", PAGE))))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -36,7 +38,7 @@ def test_every_command_is_documented(command: str) -> None:
     "view",
     [
         StatusView, Trouble, ArchiveView, RosterView, ConfigView, PeerView, ConflictView,
-        FetchDone, ImportSummary, InviteView, MemberAnswer, CounterView,
+        DeleteView, FetchDone, ImportSummary, InviteView, MemberAnswer, CounterView,
     ],
 )  # fmt: skip
 def test_every_key_is_documented(view: type) -> None:
@@ -44,9 +46,9 @@ def test_every_key_is_documented(view: type) -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("kind", [Status, PeerState])
-def test_every_state_is_documented(kind: type[Status | PeerState]) -> None:
-    assert {member.value for member in kind} <= WORDS
+@pytest.mark.parametrize("kind", [Status, PeerState, DiskState])
+def test_every_state_is_documented(kind: type[Status | PeerState | DiskState]) -> None:
+    assert all(f"`{member.value}`" in PAGE for member in kind)
 
 
 def test_every_route_is_documented() -> None:

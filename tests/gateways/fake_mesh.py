@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import trio
@@ -18,6 +18,7 @@ from meshpacs.node.views import (
     ConfigView,
     ConflictView,
     CounterView,
+    DeleteView,
     FetchDone,
     FetchEvent,
     FetchProgress,
@@ -87,7 +88,18 @@ STATUS = StatusView(
     uptime_us=3_700_000_000,
     boot=7,
     neighbours=0,
-    archive=ArchiveView(1, 2, 3, 40, 1, 5_000_000, 10**11, ("2 torn files were removed.",)),
+    archive=ArchiveView(
+        1,
+        2,
+        3,
+        40,
+        1,
+        5_000_000,
+        10**11,
+        ("2 torn files were removed.",),
+        disk_keep_free_bytes=256 * 1024**2,
+        disk_sync_p95_us=12_000,
+    ),
     roster=RosterView(members=2, head=Digest(b"h" * 32), suspended=(SUED,), forks=("A fork.",)),
     config=ConfigView(
         Path("config.toml"), 1_700_000_000_000_000, "It is wrong.", "Mend it.", ("mesh.listen",)
@@ -143,6 +155,19 @@ DONE = FetchDone(
     missing_total=0,
     conflicts=0,
     took_us=25_000,
+    names=NAMES,
+)
+
+
+DELETED = DeleteView(
+    study_uid=STUDY,
+    deleted=True,
+    instances=3,
+    bytes=1_000_000,
+    aside=1,
+    copies={SUED: 2},
+    last=1,
+    unheard=(NORD,),
     names=NAMES,
 )
 
@@ -225,6 +250,12 @@ class FakeMesh:
             yield FakeImporting(self.hang)
         finally:
             self.left.set()
+
+    async def delete(
+        self, study_uid: str, *, even_if_last: bool = False, confirmed: bool = False
+    ) -> DeleteView:
+        self._remember("delete", study_uid, even_if_last, confirmed)
+        return replace(DELETED, study_uid=study_uid, deleted=confirmed)
 
     async def status(self) -> StatusView:
         self._remember("status")

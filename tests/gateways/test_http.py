@@ -17,7 +17,7 @@ from meshpacs.model.member import Role
 from meshpacs.model.query import Ball, Everyone, Query
 from meshpacs.node.views import PeerView, StatusView
 from tests.gateways.asking import TOKEN, ask
-from tests.gateways.fake_mesh import NORD, STUDY, FakeMesh
+from tests.gateways.fake_mesh import NORD, STUDY, SUED, FakeMesh
 
 
 def app_of(mesh: FakeMesh, host: str = "127.0.0.1") -> ASGIApp:
@@ -304,3 +304,16 @@ async def test_only_requests_and_the_lifespan_pass_the_gate() -> None:
     assert got == []
     await app({"type": "lifespan", "state": {}}, receive, send)  # type: ignore[arg-type]
     assert got == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+async def test_delete_only_looks_unless_confirmed() -> None:
+    mesh = FakeMesh()
+    app = admin_app(mesh, token=TOKEN, host="127.0.0.1")
+    looked = await ask(app, "POST", "/v1/delete", {"study_uid": "1.2"})
+    assert (looked.status, looked.json["deleted"]) == (200, False)
+    done = await ask(app, "POST", "/v1/delete", {"study_uid": "1.2", "confirmed": True})
+    assert done.json["deleted"]
+    assert done.json["copies"] == [{"node": SUED.hex(), "name": "Süd", "instances": 2}]
+    assert done.json["unheard"] == [{"node": NORD.hex(), "name": "Nord"}]
+    assert "names" not in done.json
+    assert mesh.asked == [("delete", "1.2", False, False), ("delete", "1.2", False, True)]

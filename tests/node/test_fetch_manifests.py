@@ -118,9 +118,39 @@ def test_a_version_is_signed_when_asked_for_and_only_if_something_has_changed(
     anna.shelf.own = (entry(1), entry(2), entry(3))
     (second,) = anna.manifests()
     assert (second.version, second.previous) == (2, former)
-    anna.shelf.own = ()
-    (third,) = anna.manifests()
-    assert (third.version, third.entries) == (3, ())
+
+
+def test_what_is_lost_or_removed_is_still_vouched_for_and_not_held(member: Member) -> None:
+    anna = member("anna", entry(1), entry(2))
+    (first,) = anna.manifests()
+    anna.shelf.own = (entry(2),)
+    known = anna.known()
+    assert anna.manifests() == (first,)
+    assert known.held == bytes([0b10])
+    anna.shelf.own = (entry(1, content=1), entry(2))
+    (second,) = anna.manifests()
+    assert second.entries == (entry(1, content=1), entry(2))
+
+
+def test_what_is_withdrawn_leaves_the_next_version_which_the_remover_keeps(member: Member) -> None:
+    anna = member("anna", entry(1), entry(2))
+    anna.known()
+    former = anna.shelf.kept[anna.node]
+
+    def remove(newest: tuple[int, bytes] | None) -> str:
+        assert newest is not None
+        assert anna.shelf.kept[anna.node] == former  # keeping it is the remover's
+        anna.shelf.own = ()
+        anna.shelf.kept[anna.node] = newest
+        return "done"
+
+    assert anna.books.withdrawing(STUDY, [entry(1)], remove) == "done"
+    (second,) = anna.manifests()
+    assert (second.version, second.entries) == (2, (entry(2),))
+    told: list[object] = []
+    anna.books.withdrawing(STUDY, [entry(1)], told.append)
+    member("bert", entry(1)).books.withdrawing(STUDY, [entry(1)], told.append)
+    assert told == [None, None]  # nothing was, or ever had been, vouched for
 
 
 def test_what_was_fetched_is_told_on_and_never_vouched_for(member: Member) -> None:
@@ -216,7 +246,11 @@ def test_a_node_restored_from_an_old_copy_goes_on_from_what_others_know_of_it(
     anna.shelf.kept, anna.shelf.own = old, (entry(1),)
     assert anna.books.keep(STUDY, [bert.known().signed]) == ()
     (manifest,) = anna.manifests()
-    assert (manifest.version, manifest.entries) == (3, (entry(1),))
+    assert (manifest.version, manifest.entries) == (2, (entry(1), entry(2)))
+    assert anna.known().held == bytes([0b01])
+    anna.shelf.own = (entry(1), entry(3))
+    (manifest,) = anna.manifests()
+    assert (manifest.version, len(manifest.entries)) == (3, 3)
     assert bert.books.keep(STUDY, [anna.known().signed]) == ()
 
 

@@ -1,9 +1,11 @@
 """What must not be forgotten is on the disk when it is said to be, and a crash tears only tails."""
 
+import errno
 import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import pytest
 import trio
@@ -98,6 +100,54 @@ def test_a_failed_append_leaves_no_torn_bytes(
         with pytest.raises(OSError, match="No space"):
             roster.append([("entry", b"two")])
     assert roster.read() == ([("entry", b"one")], "")
+
+
+class Tight:
+    """A file of a disk that takes only so many bytes more, and then none."""
+
+    def __init__(self, path: Path, room: int, *, failing: bool = False) -> None:
+        self._file = path.open("ab", buffering=0)
+        self._room = room
+        self._failing = failing
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, data: memoryview) -> int:
+        if not self._room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken = self._file.write(data[: self._room])
+        self._room -= taken
+        return taken
+
+    def truncate(self, size: int) -> int:
+        if self._failing and self._room == 0:
+            raise OSError(errno.EIO, "Input/output error")
+        return self._file.truncate(size)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+
+@pytest.mark.parametrize("failing", [False, True], ids=["full", "failing"])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("room", [0, 1, 7, 20])
+def test_what_a_full_disk_took_of_an_append_does_not_damage_the_next(
+    roster: RosterLog, monkeypatch: pytest.MonkeyPatch, room: int, *, first: bool, failing: bool
+) -> None:
+    if not first:
+        roster.append([("entry", b"one")])
+    with monkeypatch.context() as patch:
+        file = Tight(roster.path, room, failing=failing)
+        patch.setattr(Path, "open", lambda *_, **__: file)
+        with pytest.raises(OSError, match="No space"):
+            roster.append([("entry", b"that is torn")])
+    roster.append([("entry", b"two")])
+    before = [] if first else [("entry", b"one")]
+    assert roster.read() == ([*before, ("entry", b"two")], "")
 
 
 async def test_settled_means_on_the_disk(roster: RosterLog) -> None:

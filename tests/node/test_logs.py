@@ -1,5 +1,6 @@
 """A log line tells what happened, and never who the patient is."""
 
+import errno
 import io
 import json
 import logging
@@ -137,3 +138,29 @@ def test_pythons_warnings_are_told_by_place_without_their_text() -> None:
     line = json.loads(stream.getvalue())
     assert (line["event"], line["category"]) == ("python_warning", "UserWarning")
     assert SECRET not in stream.getvalue()
+
+
+class Full(io.StringIO):
+    """A log on a disk that is full for a while."""
+
+    full = True
+
+    def write(self, text: str) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+    def flush(self) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_log_that_cannot_be_written_loses_lines_and_ends_nothing(form: Any) -> None:
+    out = Full()
+    set_up_logs("info", form, out)
+    structlog.get_logger().info("lost")
+    out.full = False
+    structlog.get_logger().info("kept")
+    assert "kept" in out.getvalue()
+    assert "lost" not in out.getvalue()

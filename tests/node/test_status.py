@@ -13,9 +13,9 @@ from meshpacs.engine.effects import Effect
 from meshpacs.engine.engine import Engine
 from meshpacs.model.errors import LocalFault, Unavailable
 from meshpacs.model.ids import Micros
-from meshpacs.node import status as status_module
+from meshpacs.node import disk
 from meshpacs.node.ledger import RosterLog
-from meshpacs.node.views import Health, PeerState
+from meshpacs.node.views import DiskState, Health, PeerState
 from tests.node.houses import street, study
 
 
@@ -65,16 +65,17 @@ async def test_an_archive_that_cannot_be_read_or_written_is_broken(
                 patch.setattr(Archive, method, fails)
                 status = await nord.up.mesh.status()
             assert status.level is Health.BROKEN
-            assert status.troubles[0].what == "The disk does not answer."
+            assert status.troubles[0].what.endswith("The disk does not answer.")
 
 
 async def test_little_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status_module, "LOW_DISK_BYTES", 2**60)
+    monkeypatch.setattr(disk, "LOW_DISK_BYTES", 2**60)
     async with street(tmp_path) as houses:
         nord = await houses.founder()
         status = await nord.up.mesh.status()
         assert status.level is Health.DEGRADED
-        assert "MiB are free" in status.troubles[0].what
+        assert "MiB more can be taken in" in status.troubles[0].what
+        assert status.archive.disk is DiskState.LOW
 
 
 async def test_a_lost_instance_is_told(tmp_path: Path) -> None:
