@@ -18,9 +18,10 @@ from pathlib import Path
 from time import monotonic
 
 from campaigns.campaign import Campaign, Outcome, Place
+from campaigns.disks import DISKS
 from campaigns.soak import SOAK
 
-CAMPAIGNS: tuple[Campaign, ...] = (SOAK,)
+CAMPAIGNS: tuple[Campaign, ...] = (DISKS, SOAK)
 
 
 def tell(name: str, seed: int, outcome: Outcome, took_s: float) -> int:

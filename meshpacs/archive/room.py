@@ -15,6 +15,9 @@ from meshpacs.model.limits import RESERVE_BYTES
 
 MIB = 1024 * 1024
 
+START_BYTES = 4 * MIB
+"""What a start may write: a boot number, who is up, the index's log. A guess."""
+
 
 class Room:
     """The room on one archive's disk."""
@@ -72,6 +75,14 @@ class Room:
         except OSError:
             return False
         return True
+
+
+def make_room_to_start(archive: Path) -> None:
+    """Give up the reserve of an archive whose disk is full to the last byte: a start writes too."""
+    with suppress(OSError):
+        room = Room(archive, 0)
+        if room.free_bytes() < START_BYTES:
+            room.give_up()
 
 
 def _fill(handle: int) -> None:

@@ -30,6 +30,7 @@ from typing import Any
 
 import platformdirs
 
+from meshpacs.archive.faults import disk_fault
 from meshpacs.model.errors import Damaged, LocalFault
 
 LOCK_OFFSET = 1 << 30
@@ -145,13 +146,15 @@ class Home:
             # A file torn by a crash of the disk: the time of day stands in for it.
             stored = 0
         boot = max(stored + 1, int(time.time()) if wall_s is None else wall_s)
-        write_durably(path, f"{boot}\n".encode())
+        with self._naming_the_disk():
+            write_durably(path, f"{boot}\n".encode())
         return boot
 
     def announce(self, facts: Mapping[str, object]) -> None:
         """Write `running.json`: this process and what is said of it (addresses)."""
         document = {"pid": os.getpid(), **facts}
-        write_durably(self.running_file, json.dumps(document).encode() + b"\n")
+        with self._naming_the_disk():
+            write_durably(self.running_file, json.dumps(document).encode() + b"\n")
 
     def running(self) -> dict[str, Any] | None:
         """What the node that is up has announced; may be left over from one that was killed."""
@@ -169,12 +172,15 @@ class Home:
 
         Raises:
             LocalFault: another process holds it; the error names its pid.
+            Unavailable: its disk is full, read-only or failing.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._naming_the_disk():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = (self.folder / "lock").open("a+b")
         if sys.platform != "win32":
             with suppress(OSError):  # an operator's own choice of owner may forbid it
                 self.folder.chmod(0o700)
-        with (self.folder / "lock").open("a+b") as held:
+        with file as held:
             try:
                 _take(held.fileno())
             except OSError as error:
@@ -185,8 +191,16 @@ class Home:
                 self.announce({})
                 yield
             finally:
-                self.running_file.unlink(missing_ok=True)
+                with suppress(OSError):  # read-only by now: the next start knows better
+                    self.running_file.unlink(missing_ok=True)
                 _release(held.fileno())
+
+    @contextmanager
+    def _naming_the_disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise disk_fault(error, self.folder) from error
 
     def _held_by_another(self) -> LocalFault:
         running = self.running()

@@ -9,6 +9,7 @@ import structlog
 import trio
 
 from meshpacs import __version__
+from meshpacs.archive.room import make_room_to_start
 from meshpacs.engine.effects import Effect
 from meshpacs.engine.engine import Engine
 from meshpacs.engine.gossip import RosterGossip
@@ -104,6 +105,7 @@ async def open_node(
         settings = replace(
             settings or Settings(), frozen_overlay=True, frozen_neighbours=only_neighbours
         )
+    make_room_to_start(home.archive)
     with home.lock():
         belongings = read_belongings(home)
         wanted = config.config

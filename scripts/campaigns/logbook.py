@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 Line = Mapping[str, object]
@@ -26,11 +27,22 @@ def troubles(lines: Iterable[Line]) -> Iterator[Line]:
     return (line for line in lines if line.get("level") not in HARMLESS)
 
 
-class Explanations:
+@dataclass(frozen=True, slots=True)
+class Explanation:
     """What may be logged in a campaign, and why."""
 
-    def __init__(self, known: Mapping[str, tuple[str, str]]) -> None:
-        """`known`: event, to what its line must contain (empty: anything), and the reason."""
+    event: str
+    """The event's name; empty for what is no event."""
+    reason: str
+    words: str = ""
+    """What its line must contain as JSON; empty: anything."""
+
+
+class Explanations:
+    """All that may be logged in one campaign."""
+
+    def __init__(self, *known: Explanation) -> None:
+        """Nothing else may be."""
         self._known = known
         self.counts: Counter[str] = Counter()
         """Lines by the reason that explains them."""
@@ -39,9 +51,11 @@ class Explanations:
         """The lines that nothing explains, as they stand in the log."""
         found = []
         for line in troubles(lines):
-            words, reason = self._known.get(str(line.get("event")), ("", ""))
-            if reason and words in json.dumps(line, ensure_ascii=False):
-                self.counts[reason] += 1
+            event, text = line.get("event", ""), json.dumps(line, ensure_ascii=False)
+            for known in self._known:
+                if known.event == event and known.words in text:
+                    self.counts[f"logged: {known.reason}"] += 1
+                    break
             else:
-                found.append(json.dumps(line, ensure_ascii=False))
+                found.append(text)
         return found

@@ -9,7 +9,6 @@ machine is: what a restart cuts short is asked again until it is whole.
 import argparse
 import random
 import shutil
-import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,11 +17,11 @@ from threading import Event, Lock
 from time import monotonic
 
 from campaigns.campaign import Campaign, Outcome, Place
-from campaigns.logbook import Explanations, read
+from campaigns.logbook import Explanation, Explanations, read
 from campaigns.trend import slope
 from clinics.clinic import Broken, Clinic, Json
 from clinics.mesh import mesh, wait_complete
-from clinics.scanner import Study, slices
+from clinics.scanner import Study, data_set, slices
 from clinics.shelf import stock_all
 from meshpacs.model.errors import MeshError
 
@@ -64,9 +63,9 @@ GROWTH_FILES = 2.0
 """What a node that runs through may gain an hour, and it would be seen in a week. It is judged by
 the lower end of the interval: growth that is shown, not growth that cannot be excluded. Guesses."""
 
-EXPLAINED = {
-    "archive_repaired": ("", "a killed node says at its start what it has put in order"),
-}
+EXPLAINED = (
+    Explanation("archive_repaired", "a killed node says at its start what it has put in order"),
+)
 """Events above `info` that this campaign brings about itself."""
 
 
@@ -206,9 +205,9 @@ class Worker:
         )
         if exporting:
             there = sorted(
-                _data_set(path.read_bytes()) for path in folder.rglob("*") if path.is_file()
+                data_set(path.read_bytes()) for path in folder.rglob("*") if path.is_file()
             )
-            made = sorted(map(_data_set, slices(kept.study, kept.instances, side=kept.side)))
+            made = sorted(map(data_set, slices(kept.study, kept.instances, side=kept.side)))
             self._ward.hold(
                 there == made,
                 f"{self._clinic.name} exported study {kept.study.number} not as it was made",
@@ -260,12 +259,6 @@ class Worker:
             if monotonic() > until:
                 raise Broken(f"{path} does not become whole: {said[:500]}")
             self._ward.stop.wait(0.5)
-
-
-def _data_set(file: bytes) -> bytes:
-    """What follows preamble and file meta information (PS3.10 section 7.1)."""
-    (length,) = struct.unpack_from("<L", file, 140)
-    return file[144 + length :]
 
 
 # ---------------------------------------------------------------- what is measured
@@ -413,12 +406,11 @@ def _wait(ward: Ward, lasts_s: float, say: Callable[[str], None]) -> None:
 
 
 def _read_logs(outcome: Outcome, clinics: Sequence[Clinic]) -> None:
-    explanations = Explanations(EXPLAINED)
+    explanations = Explanations(*EXPLAINED)
     for clinic in clinics:
         for line in explanations.unexplained(read(clinic.log)):
             outcome.wrong.append(f"{clinic.name} has logged, unexplained: {line}")
-    for reason, count in explanations.counts.items():
-        outcome.counts[f"logged: {reason}"] += count
+    outcome.counts += explanations.counts
 
 
 def _options(parser: argparse.ArgumentParser) -> None:

@@ -66,6 +66,12 @@ def slices(study: Study, count: int, *, side: int = SIDE, seed: int = 0) -> Iter
         yield b"".join((*_head(study, number, side), draw.randbytes(side * side * 2)))
 
 
+def data_set(file: bytes) -> bytes:
+    """What follows preamble and file meta information (PS3.10 section 7.1)."""
+    (length,) = struct.unpack_from("<L", file, 140)
+    return file[144 + length :]
+
+
 def write_slices(study: Study, count: int, folder: Path, *, seed: int = 0) -> int:
     """Files in a folder; their bytes together."""
     folder.mkdir(parents=True)

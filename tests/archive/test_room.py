@@ -14,7 +14,7 @@ from meshpacs.archive.arrival import ROOM_LOOK_BYTES
 from meshpacs.archive.faults import DiskReadOnly, NoRoom
 from meshpacs.archive.ingest import Import, Taken
 from meshpacs.archive.pace import LEAST, RECENT_S, Pace
-from meshpacs.archive.room import Room
+from meshpacs.archive.room import Room, make_room_to_start
 from meshpacs.model.limits import RESERVE_BYTES
 from tests.archive.instances import instance, take
 from tests.archive.test_stage import LARGE_ENTRY, LARGE_LEAVES
@@ -140,6 +140,18 @@ def test_an_archive_without_a_margin_lays_nothing_by(tmp_path: Path, disk: Disk)
         archive.need_room(10**9, "anything")
         archive.lay_by()
         assert not (tmp_path / "reserve").exists()
+
+
+def test_a_start_on_a_disk_that_is_full_to_the_last_byte_gives_up_the_reserve(
+    tmp_path: Path, disk: Disk
+) -> None:
+    Archive.open(tmp_path, keep_free_bytes=KEEP).close()
+    make_room_to_start(tmp_path)
+    assert (tmp_path / "reserve").exists()
+    disk.free = 0
+    make_room_to_start(tmp_path)
+    assert not (tmp_path / "reserve").exists()
+    make_room_to_start(tmp_path / "not there yet")
 
 
 def test_a_pace_is_told_of_enough_recent_syncs_and_forgets_old_ones() -> None:

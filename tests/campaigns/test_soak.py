@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from campaigns.campaign import Outcome
-from campaigns.logbook import Explanations, read
+from campaigns.logbook import Explanation, Explanations, read
 from campaigns.soak import GROWTH_MB, SHORT_S, Sample, judge
 from campaigns.trend import slope
 
@@ -111,9 +111,9 @@ def test_what_is_logged_above_info_needs_an_explanation(tmp_path: Path) -> None:
         "7",
     ]
     log.write_text("\n".join(lines), encoding="utf-8")
-    explanations = Explanations({"archive_repaired": ("removed", "a kill")})
+    explanations = Explanations(Explanation("archive_repaired", "a kill", "removed"))
     left = explanations.unexplained(read(log))
-    assert explanations.counts == {"a kill": 1}
+    assert explanations.counts == {"logged: a kill": 1}
     assert len(left) == 4
     assert "lost" in left[0]
     assert "search_failed" in left[1]

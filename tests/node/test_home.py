@@ -1,12 +1,16 @@
 """One folder, one process, and files that are old or new but never torn."""
 
+import errno
 import os
+import re
 import stat
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from meshpacs.archive.faults import DiskFull, DiskReadOnly
 from meshpacs.model.errors import Damaged, LocalFault
 from meshpacs.node.home import Home, locate, read_secret, write_durably, write_secret
 
@@ -107,6 +111,24 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(
         write_durably(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(home.folder.iterdir()) == [path]
+
+
+def _fails(number: int, handle: int) -> None:
+    raise OSError(number, os.strerror(number))
+
+
+def test_a_start_on_a_disk_that_cannot_be_written_says_which(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, kind in ((errno.ENOSPC, DiskFull), (errno.EROFS, DiskReadOnly)):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", partial(_fails, number))
+            with pytest.raises(kind, match=re.escape(str(home.folder))), home.lock():
+                pass
+            with pytest.raises(kind, match=re.escape(str(home.folder))):
+                home.next_boot()
+    with home.lock():
+        assert home.next_boot() > 0
 
 
 def test_facts_are_kept_and_damage_is_named(home: Home) -> None:
