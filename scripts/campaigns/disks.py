@@ -40,6 +40,9 @@ SIDE = 256
 SLOW_MS = 1200
 """What is slow: more than the second from which `status` says so."""
 
+SLOW_INSTANCES = 12
+"""Each is made durable twice, file and folder: enough to be one in twenty of the last 256."""
+
 PATIENCE_S = 300.0
 """How long something may take that must happen. A guess for a busy machine."""
 
@@ -326,7 +329,7 @@ class Fight:
         """Everything that is made durable takes `SLOW_MS` longer."""
         for largest in sorted(self._promised, key=lambda s: -len(self._promised[s]))[:3]:
             self._delete(largest, even_if_last=True)  # so that there is room
-        study, folder = self._study(24)
+        study, folder = self._study(SLOW_INSTANCES)
         refused: list[dict[str, str]] = []
         importing = Thread(target=lambda: refused.append(self._take_in(folder)))
         known = next(iter(self._promised))
@@ -353,7 +356,7 @@ class Fight:
             f"on a disk that takes {SLOW_MS} ms longer for each write: {len(took)} questions of "
             f"another node, median {1000 * median(took):.0f} ms, longest {1000 * max(took):.0f} ms"
         )
-        self._ask_for(self._here, study, 24)
+        self._ask_for(self._here, study, SLOW_INSTANCES)
 
     def settle(self) -> None:
         """Everything that was acknowledged and not deleted is here, byte for byte."""
@@ -409,12 +412,9 @@ def run(options: argparse.Namespace, place: Place) -> Outcome:
                 for line in explanations.unexplained(read(log)):
                     outcome.wrong.append(f"{log.name} holds, unexplained: {line}")
             outcome.counts += explanations.counts
-            told = {
-                line["state"] for line in read(elsewhere) if line.get("event") == "disk_trouble"
-            }
-            outcome.hold(
-                told == TOLD, f"the log has told of a disk that is {sorted(map(str, told))}"
-            )
+            troubles = [line for line in read(elsewhere) if line.get("event") == "disk_trouble"]
+            told = {str(line["state"]) for line in troubles}
+            outcome.hold(told == TOLD, f"the log has told of a disk that is {sorted(told)}")
     except NotHere as why:
         outcome.notes.append(f"Skipped: {why}")
     return outcome
