@@ -226,6 +226,7 @@ class Arrival:
 
     def _prepend(self, preface: bytes) -> None:
         """Put a preface before a bare data set, whose UIDs are known only now."""
+        self._stores.blobs.room.need(self._digests.size)
         path, file = self._stores.blobs.new_file()
         try:
             write_all(file, preface)

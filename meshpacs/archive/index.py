@@ -201,7 +201,8 @@ class Index:
             raise
         else:
             for act in transaction.after:
-                with suppress(OSError):  # leftovers; the next start removes them
+                # What is left over the next start removes.
+                with suppress(OSError, sqlite3.Error):
                     act()
         finally:
             for ticket in batch:

@@ -30,7 +30,6 @@ from typing import Any
 
 import platformdirs
 
-from meshpacs.archive.faults import disk_fault
 from meshpacs.model.errors import Damaged, LocalFault
 
 LOCK_OFFSET = 1 << 30
@@ -200,6 +199,8 @@ class Home:
         try:
             yield
         except OSError as error:
+            from meshpacs.archive.faults import disk_fault  # here, since every --help comes by
+
             raise disk_fault(error, self.folder) from error
 
     def _held_by_another(self) -> LocalFault:
