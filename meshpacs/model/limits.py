@@ -57,10 +57,14 @@ STATEMENTS = 16
 """Key statements of one node: its keys change at most so often. A guess."""
 
 FOUNDERS = 16
-"""Founders of one mesh, recovery keys among them. A guess."""
+"""Founders of one mesh, past ones and recovery keys among them. A guess."""
 
-ROSTER_ENTRIES = 100_000
-"""Signed entries of all founders: ten acts on each member. A guess."""
+ENTRIES_OF_ONE = 20_000
+"""Entries of one founder, all branches: two acts on each member of the largest mesh. A guess. Each
+has room of its own, so that a founder whose key was stolen cannot use up that of the others."""
+
+GRANTS_OF_ONE = MEMBERS
+"""Grants of one founder that were redeemed, each by at most two nodes that are kept. A guess."""
 
 ROSTER_ITEM_BYTES = 16 * 1024
 """One signed entry, admission or node record; a record with eight addresses and 16 key

@@ -75,11 +75,6 @@ class Admission:
     by: Keys
     """The admitter's, as of then."""
 
-    @property
-    def digest(self) -> Digest:
-        """What an admission is known by."""
-        return self.signed.digest
-
 
 def make_grant(key: FounderKey, mesh: MeshId, grant: Grant) -> Signed:
     """Sign a grant; `grant.founder` is this key's fingerprint."""
@@ -115,7 +110,7 @@ def read_admission(packed: bytes, mesh: MeshId) -> Admission:
     """Read an admission and verify all of it but the founder's signature.
 
     Raises:
-        BadAdmission: the redemption or the admitter's signature does not fit.
+        BadAdmission: the redemption or the admitter's signature does not fit, or it came too late.
         BadKeys: the joiner's statement or the admitter's are not sound.
         Malformed: it cannot be read.
     """
@@ -125,6 +120,8 @@ def read_admission(packed: bytes, mesh: MeshId) -> Admission:
     body = unpack(AdmissionBody, signed.body)
     granted = unpack(Signed, body.grant)
     grant = unpack(Grant, granted.body)
+    if body.at_s > grant.expires_s:
+        raise BadAdmission("An admission is dated after its invite's expiry.")
     keys = read_chain((body.statement,))
     if not redeemed(grant, mesh, body.statement, body.redemption):
         raise BadAdmission("A redemption is not signed by the invite's key.")

@@ -6,16 +6,17 @@ items agree, whatever they heard first.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from meshpacs.model.errors import PeerFault
 from meshpacs.model.ids import Digest, MeshId, NodeId
-from meshpacs.model.limits import MEMBERS, ROSTER_ENTRIES, ROSTER_NEWS_BYTES
+from meshpacs.model.limits import ROSTER_NEWS_BYTES
 from meshpacs.model.member import Member
 from meshpacs.wire.admission import Admission, Grant, granted_by, read_admission
+from meshpacs.wire.chains import Chains, Fork, has_room
 from meshpacs.wire.codec import pack, unpack
 from meshpacs.wire.entries import (
     Add,
@@ -29,7 +30,7 @@ from meshpacs.wire.entries import (
     read_entry,
 )
 from meshpacs.wire.keys import Keys, Signed, fingerprint
-from meshpacs.wire.messages import ChainHead, Digests, Heads, RosterNews
+from meshpacs.wire.messages import Digests, Heads, RosterNews
 from meshpacs.wire.record import KnownRecord, read_record
 from meshpacs.wire.standing import Kept, Standing, Verdicts, founders_by
 
@@ -69,39 +70,6 @@ class News:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Fork:
-    """Two entries by one founder at one number: its key is used in two places, or stolen."""
-
-    founder: bytes
-    number: int
-    entries: tuple[Digest, ...]
-
-
-class _Chain:
-    """One founder's entries, all branches."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.tips: dict[Digest, None] = {}
-        """Entries that no other follows."""
-        self.numbers: dict[int, list[Digest]] = {}
-
-    def add(self, entry: Entry) -> None:
-        """An entry whose predecessor is known."""
-        self.count += 1
-        self.tips.pop(entry.body.previous, None)
-        self.tips[entry.digest] = None
-        self.numbers.setdefault(entry.body.number, []).append(entry.digest)
-
-    @property
-    def last(self) -> Digest:
-        """The last entry; of a forked chain a digest over the last ones of all branches."""
-        if len(self.tips) == 1:
-            return next(iter(self.tips))
-        return Digest(hashlib.sha256(b"meshpacs/fork/1" + b"".join(sorted(self.tips))).digest())
-
-
 class Roster:
     """One mesh's roster as far as this node knows it."""
 
@@ -113,9 +81,11 @@ class Roster:
         self.mesh = mesh
         self._gaps = gaps
         self._kept = Kept()
-        self._chains: dict[bytes, _Chain] = {}
+        self._chains = Chains()
         self._founders: dict[bytes, None] = {}
         """Whoever ever was one: what they signed is kept, whether it holds or not."""
+        self._added: dict[NodeId, None] = {}
+        """Whom a founder has ever added, whether that holds or not."""
         self._keys: dict[NodeId, Keys] = {}
         self._standing: Standing | None = None
         self._verdicts: Verdicts | None = None
@@ -179,20 +149,11 @@ class Roster:
 
     def admissions_of(self, node: NodeId) -> tuple[bytes, ...]:
         """The admissions by which a node came in, packed."""
-        return tuple(
-            admission.packed
-            for admission in self._kept.admissions.values()
-            if admission.keys.node == node
-        )
+        return tuple(admission.packed for admission in self._kept.admissions.of(node))
 
     def forks(self) -> tuple[Fork, ...]:
         """Every number at which a founder has signed more than one entry."""
-        return tuple(
-            Fork(founder, number, tuple(sorted(digests)))
-            for founder, chain in sorted(self._chains.items())
-            for number, digests in sorted(chain.numbers.items())
-            if len(digests) > 1
-        )
+        return self._chains.forks()
 
     def record(self, node: NodeId) -> KnownRecord | None:
         """What a node says of itself."""
@@ -203,14 +164,13 @@ class Roster:
     def heads(self) -> Heads:
         """How far this roster is known, for comparison with a neighbour's."""
         if self._heads is None:
-            chains = tuple(
-                ChainHead(founder, chain.count, chain.last)
-                for founder, chain in sorted(self._chains.items())
-            )
-            ranks = b"".join(node + number.to_bytes(8, "big") for node, number in self._ranks())
+            # Of more than two nodes that redeemed one grant others may know other ones, so their
+            # records are offered, but make no difference.
+            alone = self._added | dict.fromkeys(self._kept.admissions.alone())
+            ranks = b"".join(node + rank.to_bytes(8, "big") for node, rank in self._ranks(alone))
             self._heads = Heads(
-                chains,
-                Digest(hashlib.sha256(b"".join(sorted(self._kept.admissions))).digest()),
+                self._chains.heads(),
+                Digest(hashlib.sha256(b"".join(self._kept.admissions.marks())).digest()),
                 Digest(hashlib.sha256(ranks).digest()),
             )
         return self._heads
@@ -229,8 +189,9 @@ class Roster:
         number = max(chain.numbers)
         return number + 1, min(chain.numbers[number])
 
-    def _ranks(self) -> list[tuple[NodeId, int]]:
-        return sorted((node, known.rank) for node, known in self._kept.records.items())
+    def _ranks(self, nodes: Container[NodeId]) -> list[tuple[NodeId, int]]:
+        records = self._kept.records
+        return sorted((node, known.rank) for node, known in records.items() if node in nodes)
 
     # ------------------------------------------------------------ what another one lacks
 
@@ -239,7 +200,7 @@ class Roster:
         kept = self._kept
         return News(
             tuple(entry.packed for entry in kept.entries.values()),
-            tuple(admission.packed for admission in kept.admissions.values()),
+            tuple(admission.packed for admission in kept.admissions),
             tuple(known.packed for known in kept.records.values()),
         )
 
@@ -247,10 +208,11 @@ class Roster:
         """The entries that a node with these heads lacks, as far as can be told."""
         theirs = {head.founder: head for head in heads.chains}
         wanted: dict[bytes, set[Digest] | None] = {}
-        for founder, chain in self._chains.items():
+        for founder, chain in self._chains:
             head = theirs.get(founder)
             if head is None:
-                wanted[founder] = set()
+                # Where they have no room for it, they are not told again and again.
+                wanted[founder] = set() if has_room(founder, theirs, self._kept.genesis) else None
             elif (head.length, head.last) == (chain.count, chain.last):
                 wanted[founder] = None
             elif head.last in self._kept.entries:
@@ -275,7 +237,7 @@ class Roster:
 
     def digests(self, most: int) -> tuple[Digests, ...]:
         """Which admissions and records are known, in messages of about `most` digests each."""
-        admissions, ranks = sorted(self._kept.admissions), self._ranks()
+        admissions, ranks = self._kept.admissions.marks(), self._ranks(self._kept.records)
         parts = 1
         while parts * most < len(admissions) + len(ranks) and parts < 256:
             parts *= 2
@@ -296,8 +258,9 @@ class Roster:
         return News(
             admissions=tuple(
                 admission.packed
-                for digest, admission in self._kept.admissions.items()
-                if _part(digest, parts) == part and digest not in admissions
+                for mark, some in self._kept.admissions.marked()
+                if _part(mark, parts) == part and mark not in admissions
+                for admission in some
             ),
             records=tuple(
                 known.packed
@@ -315,7 +278,7 @@ class Roster:
         """
         wanted, nodes = [node], {node: None}
         by_node: dict[NodeId, list[Admission]] = {}
-        for admission in self._kept.admissions.values():
+        for admission in self._kept.admissions:
             by_node.setdefault(admission.keys.node, []).append(admission)
         while wanted:
             for admission in by_node.get(wanted.pop(), ()):
@@ -331,7 +294,7 @@ class Roster:
             ),
             tuple(
                 admission.packed
-                for admission in self._kept.admissions.values()
+                for admission in self._kept.admissions
                 if admission.keys.node in nodes
             ),
             tuple(
@@ -349,8 +312,8 @@ class Roster:
     ) -> News:
         """Take in what is new and verified; what was new, and why others were refused.
 
-        Never raises for what a peer may send. An item whose founder, admitter or node is not
-        known (yet) is refused; it is offered again when heads are compared the next time.
+        Never raises for what a peer may send. An item whose founder or node is not known (yet) is
+        refused; it is offered again when heads are compared the next time.
         """
         refused: list[str] = []
         waiting: list[_Offer] = [
@@ -402,23 +365,23 @@ class Roster:
         kept, body = self._kept, entry.body
         if entry.digest in kept.entries:
             return ""
-        if len(kept.entries) >= ROSTER_ENTRIES:
-            return "The roster has as many entries as it may."
         if not isinstance(entry.terms, Found):
             if body.founder not in self._founders:
                 return "A roster entry is by nobody who ever was a founder."
             if not self._gaps and not self._follows(body):
                 return "A roster entry does not follow any that is known."
+            if lacks_room := self._chains.lacks_room(body.founder, kept.genesis):
+                return lacks_room
             if entry.keys is not None:
                 self._know(entry.keys)
+                self._added[entry.keys.node] = None
         else:
             kept.genesis = entry.terms
         kept.entries[entry.digest] = entry
         kept.vote(entry)
         if isinstance(entry.terms, Found | Founder):
             self._founders = founders_by(kept)
-        chain = self._chains.setdefault(body.founder, _Chain())
-        chain.add(entry)
+        self._chains.add(entry)
         return None
 
     def _follows(self, body: EntryBody) -> bool:
@@ -432,20 +395,20 @@ class Roster:
         )
 
     def _keep_admission(self, admission: Admission) -> str | None:
-        if admission.digest in self._kept.admissions:
-            return ""
-        if len(self._kept.admissions) >= 2 * MEMBERS:
-            return "The roster has as many admissions as it may."
         founder = next(
             (key for key in self._founders if fingerprint(key) == admission.grant.founder), None
         )
         if founder is None or not granted_by(founder, self.mesh, admission.granted):
             return "An admission's grant is by nobody who ever was a founder."
-        if admission.by.node not in self._keys:
+        # A member need not know the admitter: grant and redemption say who was meant, whoever has
+        # taken note of it. If it had to, what it keeps would hang on which redeemers of a grant it
+        # has heard of. A joiner must, for it has nothing else to tell a member from a thief by.
+        if self._gaps and admission.by.node not in self._keys:
             return "An admission is not by a node that is known here."
-        self._kept.admissions[admission.digest] = admission
-        self._know(admission.keys)
-        return None
+        told = self._kept.admissions.keep(admission)
+        if told is None:
+            self._know(admission.keys)
+        return told
 
     def _keep_record(self, known: KnownRecord) -> str | None:
         node = known.record.node

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from meshpacs.model.ids import Digest, NodeId, short
 from meshpacs.model.member import Member, Role
-from meshpacs.wire.admission import Admission, Grant
+from meshpacs.wire.admission import Grant
 from meshpacs.wire.entries import (
     PRIVILEGE,
     Add,
@@ -29,6 +29,7 @@ from meshpacs.wire.entries import (
 )
 from meshpacs.wire.keys import fingerprint
 from meshpacs.wire.record import KnownRecord
+from meshpacs.wire.redemptions import Redemptions
 
 Counts = Callable[[bytes, int], bool]
 """Whether a founder's entry of this number counts."""
@@ -42,7 +43,7 @@ class Kept:
 
     genesis: Found | None = None
     entries: dict[Digest, Entry] = field(default_factory=dict)
-    admissions: dict[Digest, Admission] = field(default_factory=dict)
+    admissions: Redemptions = field(default_factory=Redemptions)
     records: dict[NodeId, KnownRecord] = field(default_factory=dict)
     votes: dict[Terms, dict[bytes, int]] = field(default_factory=dict)
     """Who has signed what: founder to the lowest number of an entry with these terms."""
@@ -191,8 +192,9 @@ class Verdicts:
         """By invite: who redeemed it, and whose admission holds, with the role granted."""
         nodes: dict[bytes, dict[NodeId, None]] = {}
         valid: dict[bytes, dict[NodeId, Role]] = {}
-        for _, admission in sorted(self.kept.admissions.items()):
-            node, invite = admission.keys.node, admission.grant.invite
+        slots = {(one.grant.digest, one.keys.node): one for one in self.kept.admissions}
+        for (_, node), admission in sorted(slots.items()):
+            invite = admission.grant.invite
             reason = self.void(admission.grant, admission.body.at_s)
             if reason:
                 reasons.setdefault(node, reason)

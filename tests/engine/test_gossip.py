@@ -234,3 +234,35 @@ def test_answers_that_nobody_asked_for_do_not_settle_a_link() -> None:
     assert not gossip.settled(BERT)
     gossip.receive(BERT, mesh.roster.heads(), [BERT])
     assert gossip.settled(BERT)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_stuffed_roster_is_told_by_two_admissions_and_then_all_fall_silent(seed: int) -> None:
+    mesh = mesh_of("bert")
+    own = mesh.invite("bert")
+    stuffed = [
+        mesh.admission(identity(f"made up {number}"), own, by=identity("bert"))
+        for number in range(40)
+    ]
+    town = Town(seed)
+    for node in (ANNA, BERT, CARL):
+        town.add(node, mesh.copy())
+    town.link(ANNA, BERT)
+    town.link(BERT, CARL)
+    town.run()
+
+    def hears(admission: bytes) -> Callable[[Roster], News]:
+        return lambda roster: roster.merge(admissions=[admission])
+
+    for number, admission in enumerate(stuffed):
+        town.learn((ANNA, BERT, CARL)[number % 3], hears(admission))
+        if number % 5 == seed:
+            town.run()
+    town.run()
+    assert town.alike()
+    for kept in town.kept.values():
+        assert sum(len(effect.admissions) for effect in kept) == 1, "the second of the invite's two"
+    silent = town.messages
+    town.link(CARL, ANNA)
+    town.run()
+    assert town.messages - silent == 4, "heads, and that nothing is lacking, each way"

@@ -226,14 +226,29 @@ async def test_a_member_that_is_not_known_yet_shows_its_admission() -> None:
     assert carl.node in behind.members()
 
 
-async def test_an_admission_that_is_no_news_lets_nobody_in() -> None:
+async def test_the_third_to_redeem_an_invite_is_not_let_in_and_is_no_news() -> None:
+    mesh = mesh_of("bert")
+    elsewhere, twice = mesh.copy(), mesh.invite("twice")
+    for name in ("emil", "fritz"):
+        mesh.take(mesh.roster.merge(admissions=[mesh.admission(identity(name), twice)]))
+    elsewhere.merge(admissions=[mesh.admission(identity("dora"), twice)])
+    heads = mesh.roster.heads()
+    async with opened(gate(mesh.anna, mesh.roster)) as door:
+        with pytest.raises(Unavailable):
+            await Dialer(gate(identity("dora"), elsewhere))(door.member(), Purpose.CONTROL)
+        assert "no member of this mesh" in (await door.refusals.receive()).what
+    assert mesh.roster.heads() == heads
+
+
+async def test_a_member_is_let_in_though_who_admitted_it_is_not_known_yet() -> None:
     mesh = mesh_of("bert")
     behind = mesh.copy()
     dora = mesh.admitted("dora", by=mesh.admitted("carl", by=identity("bert")))
-    async with opened(gate(mesh.anna, behind)) as door:
-        with pytest.raises(Unavailable):
-            await Dialer(gate(dora, mesh.roster))(door.member(), Purpose.CONTROL)
-        assert "no member of this mesh" in (await door.refusals.receive()).what
+    async with (
+        opened(gate(mesh.anna, behind)) as door,
+        linked(gate(dora, mesh.roster), door, Purpose.CONTROL) as (_, theirs),
+    ):
+        assert theirs.peer == dora.node
 
 
 async def test_a_node_with_new_keys_is_known_by_its_name_and_its_old_keys_are_not() -> None:
