@@ -19,6 +19,7 @@ import trio
 from meshpacs.model.errors import Damaged, LocalFault, MeshError
 from meshpacs.model.ids import NodeId
 from meshpacs.node.home import sync_folder, write_durably
+from meshpacs.wire.roster import News
 
 log = structlog.get_logger()
 
@@ -26,6 +27,10 @@ MAGIC = b"meshpacs/roster/1\n"
 
 RETRY_S = 5.0
 """Seconds until a write that failed is tried again. A guess."""
+
+SLACK_BYTES = 1024 * 1024
+"""What the roster's log may have grown by, beyond twice what was kept, before it is written anew.
+A guess: a mesh of 1,000 members renews all its records in half of it."""
 
 Kind = Literal["entry", "admission", "record"]
 KINDS: tuple[Kind, ...] = ("entry", "admission", "record")
@@ -80,11 +85,7 @@ class RosterLog:
         Where even that failed, because the disk is failing, the next append cuts them off first:
         behind torn bytes whatever is added would be taken for damage at the next start.
         """
-        data = bytearray()
-        for kind, signed in records:
-            payload = bytes([KINDS.index(kind)]) + signed
-            data += len(signed).to_bytes(4, "big") + payload
-            data += zlib.crc32(payload).to_bytes(4, "big")
+        data = _written(records)
         # Unbuffered: a buffer that a full disk did not take would be written again, torn, by the
         # call that is to cut it off.
         with self.path.open("ab", buffering=0) as file:
@@ -107,6 +108,21 @@ class RosterLog:
         if fresh:
             sync_folder(self.path.parent)
 
+    def rewrite(self, records: Iterable[tuple[Kind, bytes]]) -> None:
+        """Replace the log by one of these records; after a crash it is the old or the new."""
+        data = MAGIC + _written(records)
+        before = self.path.stat().st_ino
+        try:
+            write_durably(self.path, data)
+        finally:
+            # A folder that cannot be made durable is an error behind which the new log is there.
+            if self.path.stat().st_ino != before:
+                self.whole_bytes = len(data)
+
+    def size_bytes(self) -> int:
+        """How large the file is."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
     def _cut(self, data: bytes, size: int) -> str:
         torn = self.path.with_name(self.path.name + ".torn")
         write_durably(torn, data[size:])
@@ -126,16 +142,41 @@ class RosterLog:
         )
 
 
+def _written(records: Iterable[tuple[Kind, bytes]]) -> bytearray:
+    data = bytearray()
+    for kind, signed in records:
+        payload = bytes([KINDS.index(kind)]) + signed
+        data += len(signed).to_bytes(4, "big") + payload
+        data += zlib.crc32(payload).to_bytes(4, "big")
+    return data
+
+
+def _kinds(
+    entries: Iterable[bytes], admissions: Iterable[bytes], records: Iterable[bytes]
+) -> list[tuple[Kind, bytes]]:
+    return [
+        (kind, signed)
+        for kind, some in zip(KINDS, (entries, admissions, records), strict=True)
+        for signed in some
+    ]
+
+
 class Ledger:
     """Takes what is to be kept without waiting; its one task makes it durable."""
 
     def __init__(
-        self, roster: RosterLog, keep_boots: Callable[[Mapping[NodeId, int]], None]
+        self,
+        roster: RosterLog,
+        keep_boots: Callable[[Mapping[NodeId, int]], None],
+        everything: Callable[[], News],
     ) -> None:
-        """`keep_boots` is called in a worker thread."""
+        """`keep_boots` is called in a worker thread; `everything` is what the roster keeps."""
         self._roster = roster
         self._keep_boots = keep_boots
-        # Bounded by the roster's own limits, as each record is kept once, and by its members.
+        self._everything = everything
+        # How much of the log is still kept is not known before it was written anew once.
+        self._rewrite_at = SLACK_BYTES
+        # Bounded by twice what the roster keeps; by the members.
         self._records: list[tuple[Kind, bytes]] = []
         self._boots: dict[NodeId, int] = {}
         self._asked = 0
@@ -149,9 +190,7 @@ class Ledger:
         self, entries: Iterable[bytes], admissions: Iterable[bytes], records: Iterable[bytes]
     ) -> None:
         """Remember signed things."""
-        self._records += [("entry", signed) for signed in entries]
-        self._records += [("admission", signed) for signed in admissions]
-        self._records += [("record", signed) for signed in records]
+        self._records += _kinds(entries, admissions, records)
         self._want()
 
     def keep_boot(self, node: NodeId, boot: int) -> None:
@@ -183,6 +222,9 @@ class Ledger:
                 await trio.to_thread.run_sync(self._write, records, boots)
             except (OSError, MeshError) as error:
                 self._records = records + self._records
+                kept = self._kept()
+                if len(self._records) > 2 * len(kept):  # a record is renewed while the disk is full
+                    self._records = kept
                 self._boots = boots | self._boots
                 self.trouble = LocalFault(
                     f"What the node knows of the mesh could not be written to "
@@ -198,6 +240,7 @@ class Ledger:
                 self.trouble = None
                 self._written = asked
                 self._turn()
+                await self._shorten()
 
     def _write(self, records: list[tuple[Kind, bytes]], boots: Mapping[NodeId, int]) -> None:
         if records:
@@ -205,6 +248,28 @@ class Ledger:
             records.clear()  # so that a failure below does not write them twice
         if boots:
             self._keep_boots(boots)
+
+    async def _shorten(self) -> None:
+        """Write the log anew once most of it is node records that newer ones have replaced.
+
+        Whatever was handed in meanwhile is in the new log, too, and appended to it once more, which
+        does no harm. If it cannot be written, the old one is as good.
+        """
+        if self._roster.size_bytes() < self._rewrite_at:
+            return
+        try:
+            await trio.to_thread.run_sync(self._roster.rewrite, self._kept())
+        except OSError as error:
+            log.warning("ledger_not_shortened", cause=type(error).__name__)
+            self._rewrite_at += SLACK_BYTES
+        else:
+            size = self._roster.size_bytes()
+            self._rewrite_at = 2 * size + SLACK_BYTES
+            log.info("ledger_shortened", bytes=size)
+
+    def _kept(self) -> list[tuple[Kind, bytes]]:
+        kept = self._everything()
+        return _kinds(kept.entries, kept.admissions, kept.records)
 
     def _want(self) -> None:
         self._asked += 1

@@ -184,7 +184,7 @@ class _Making:
         self._boot = home.next_boot()
         self._clock = Clock()
         self._meters = Meters(self._clock.wall)
-        self._ledger = Ledger(RosterLog(home.roster_log), vault.keep_boots)
+        self._ledger = Ledger(RosterLog(home.roster_log), vault.keep_boots, roster.everything)
         self._notary = RosterNotary(identity, roster)
         self._gate = Gatekeeper(
             identity,

@@ -30,6 +30,7 @@ from meshpacs.node.finding import Question
 from meshpacs.node.ledger import Ledger, RosterLog
 from meshpacs.node.views import Progress
 from meshpacs.wire.messages import Ping
+from meshpacs.wire.roster import News
 from tests.node.imagined import ANNA, BERT, Q1, FakeEngine, FakeSwitch, no_holdings
 
 QUERY = Query(Level.STUDY)
@@ -60,7 +61,7 @@ class Stage:
         self.switch = FakeSwitch()
         self.vault = FakeVault()
         self.boots: dict[NodeId, int] = {}
-        self.ledger = Ledger(RosterLog(folder / "roster.log"), self.boots.update)
+        self.ledger = Ledger(RosterLog(folder / "roster.log"), self.boots.update, News)
         self.driver = Driver(
             self.engine,  # type: ignore[arg-type]
             Clock(lambda: 1_000_000_000),

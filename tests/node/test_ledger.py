@@ -1,7 +1,9 @@
 """What must not be forgotten is on the disk when it is said to be, and a crash tears only tails."""
 
 import errno
+import itertools
 import os
+import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +15,11 @@ import trio.testing
 
 from meshpacs.model.errors import Damaged, LocalFault
 from meshpacs.model.ids import NodeId
-from meshpacs.node.ledger import Ledger, RosterLog
+from meshpacs.node import ledger as ledgers
+from meshpacs.node.home import write_durably
+from meshpacs.node.ledger import KINDS, Ledger, RosterLog
+from meshpacs.wire.roster import News, Roster
+from tests.wire.mesh_of import Mesh, identity, mesh_of
 
 ANNA = NodeId(b"a" * 32)
 BERT = NodeId(b"b" * 32)
@@ -152,7 +158,7 @@ def test_what_a_full_disk_took_of_an_append_does_not_damage_the_next(
 
 async def test_settled_means_on_the_disk(roster: RosterLog) -> None:
     boots: dict[NodeId, int] = {}
-    ledger = Ledger(roster, boots.update)
+    ledger = Ledger(roster, boots.update, News)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ledger.run)
         await ledger.settled()
@@ -179,7 +185,7 @@ async def test_a_write_that_fails_is_told_kept_and_tried_again(
             raise OSError(28, "No space left on device")
         kept.update(boots)
 
-    ledger = Ledger(roster, keep)
+    ledger = Ledger(roster, keep, lambda: News(records=(b"e",)))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ledger.run)
         ledger.keep_roster([b"e"], [], [])
@@ -193,3 +199,114 @@ async def test_a_write_that_fails_is_told_kept_and_tried_again(
         assert roster.read()[0] == [("entry", b"e")], "written once, though the boots failed"
         assert not ledger.trouble
         nursery.cancel_scope.cancel()
+
+
+# ---------------------------------------------------------------- the log does not grow for ever
+
+
+def read_back(log: RosterLog, mesh: Mesh) -> Roster:
+    roster = Roster(mesh.mesh)
+    kept, torn = log.read()
+    assert not torn
+    roster.merge(*([signed for kind, signed in kept if kind == wanted] for wanted in KINDS))
+    return roster
+
+
+async def test_a_member_that_renews_its_record_without_end_fills_no_disk(
+    roster: RosterLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "SLACK_BYTES", 4096)
+    mesh = mesh_of("bert")
+    news = mesh.roster.everything()
+    ledger = Ledger(roster, dict[NodeId, int]().update, mesh.roster.everything)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ledger.run)
+        sizes = []
+        for number in range(2, 202):
+            ledger.keep_roster(news.entries, news.admissions, news.records)
+            await ledger.settled()
+            sizes.append(roster.size_bytes())
+            news = News(records=(mesh.record(identity("bert"), f"bert {number}", number),))
+        ledger.keep_roster((), (), news.records)
+        await ledger.settled()
+        nursery.cancel_scope.cancel()
+    assert max(sizes) < 12_000
+    assert sum(after < before for before, after in itertools.pairwise(sizes)) > 5
+    assert read_back(roster, mesh).heads() == mesh.roster.heads()
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "rename"])
+async def test_a_log_that_cannot_be_written_anew_is_kept_as_it_is_and_goes_on(
+    roster: RosterLog, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(ledgers, "SLACK_BYTES", 1)
+    mesh = mesh_of("bert")
+    ledger = Ledger(roster, dict[NodeId, int]().update, mesh.roster.everything)
+    news = mesh.roster.everything()
+    before = b""
+
+    def fails(*_: object, **__: object) -> None:
+        nonlocal before
+        before = roster.path.read_bytes()
+        raise OSError(28, "No space left on device")
+
+    def maybe_full(path: Path, data: bytes) -> None:
+        with monkeypatch.context() as patch:
+            if no_space:
+                where, what = steps[step]
+                patch.setattr(where, what, fails)
+            write_durably(path, data)
+
+    steps = {"write": (tempfile, "mkstemp"), "fsync": (os, "fsync"), "rename": (Path, "replace")}
+    no_space = True
+    monkeypatch.setattr(ledgers, "write_durably", maybe_full)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ledger.run)
+        ledger.keep_roster(news.entries, news.admissions, news.records)
+        await ledger.settled()
+        renewed = mesh.record(identity("bert"), "Bert", 2)
+        ledger.keep_roster((), (), (renewed,))
+        await ledger.settled()
+        assert before
+        assert roster.path.read_bytes().startswith(before)
+        assert read_back(roster, mesh).heads() == mesh.roster.heads()
+        no_space = False
+        ledger.keep_roster((), (), (renewed,))
+        with trio.fail_after(10):
+            while roster.path.read_bytes().startswith(before):
+                await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert read_back(roster, mesh).heads() == mesh.roster.heads()
+    assert list(roster.path.parent.iterdir()) == [roster.path], "no half-written file is left"
+
+
+async def test_what_waits_for_a_full_disk_is_no_more_than_twice_what_is_kept(
+    roster: RosterLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mesh = mesh_of("bert")
+    ledger = Ledger(roster, dict[NodeId, int]().update, mesh.roster.everything)
+    waiting: list[int] = []
+
+    def full(_log: RosterLog, records: list[tuple[str, bytes]]) -> None:
+        waiting.append(len(records))
+        raise OSError(28, "No space left on device")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ledger.run)
+        with monkeypatch.context() as patch:
+            patch.setattr(RosterLog, "append", full)
+            for number in range(2, 100):
+                ledger.keep_roster((), (), (mesh.record(identity("bert"), "bert", number),))
+                with pytest.raises(LocalFault):
+                    await ledger.settled()
+        ledger.keep_boot(ANNA, 1)
+        await ledger.settled()
+        nursery.cancel_scope.cancel()
+    kept = mesh.roster.everything()
+    assert max(waiting) <= 2 * sum(map(len, (kept.entries, kept.admissions, kept.records))) + 1
+    late = mesh_of()
+    late.roster.merge(kept.entries, kept.admissions)
+    late.roster.merge(records=[signed for kind, signed in roster.read()[0] if kind == "record"])
+    known = late.roster.record(identity("bert").node)
+    assert known is not None
+    assert known.record.number == 99, "the newest is among them"
