@@ -15,6 +15,10 @@ BODY_S = 15.0
 """Seconds in which a request's body must have come. A guess; headers have anycorn's 5 s."""
 
 
+ADMITTED = "admitted"
+"""In a connection's state: what is to be called once it has shown the token."""
+
+
 class Gate:
     """ASGI middleware: checks host, origin, token and declared size before anything else runs."""
 
@@ -33,6 +37,8 @@ class Gate:
             return  # a WebSocket is closed by the server when nobody accepts it
         refusal = self._refuse(Headers(scope=scope))
         if refusal is None:
+            if tell := scope.get("state", {}).get(ADMITTED):
+                tell()
             await self._app(scope, receive, send)
             return
         status, what, mend = refusal

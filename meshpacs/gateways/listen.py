@@ -1,18 +1,34 @@
-"""Serves an ASGI application on trio, through anycorn."""
+"""Serves an ASGI application on trio, through anycorn.
+
+Accepting is ours: anycorn's own loop ends, and the node with it, when a process may open no more
+files, and has no limit on connections that never say anything.
+"""
 
 import logging
 import socket
 import sys
+from functools import partial
 
-import anycorn
+import anyio.abc
 import trio
+from anycorn import Config
+from anycorn.app_wrappers import ASGIWrapper
+from anycorn.tcp_server import TCPServer
+from anycorn.typing import ConnectionState
+from anycorn.worker_context import WorkerContext
 from starlette.types import ASGIApp
 
+from meshpacs.gateways.gate import ADMITTED
 from meshpacs.model.address import parse_address, write_address
 from meshpacs.model.errors import LocalFault
+from meshpacs.model.limits import ADMIN_STRANGER_S
+from meshpacs.node.callers import Caller, admin_callers, peer_address
 
 GRACE_S = 1.0
 """How long requests under way may take once the node stops. A guess: the whole stop takes 5 s."""
+
+BACKLOG = 128
+"""Connections that the system keeps for us. A guess."""
 
 
 async def serve_http(
@@ -27,53 +43,67 @@ async def serve_http(
     Raises:
         LocalFault: nothing can listen there; the error names the address.
     """
+    listener = await _listen(address)
+    name = listener.socket.getsockname()
+    server = _Server(app)
+    async with trio.open_nursery() as connections, trio.open_nursery() as accepting:
+        accept = partial(server.callers.accept, connections=connections)
+        await accepting.start(accept, [listener], server.serve)
+        task_status.started(write_address(name[0], name[1]))
+        await stop.wait()
+        accepting.cancel_scope.cancel()
+        await server.context.terminated.set()
+        connections.cancel_scope.deadline = trio.current_time() + GRACE_S
+
+
+class _Server:
+    """What all connections share."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.callers = admin_callers()
+        self.context = WorkerContext(None)
+        self._app = ASGIWrapper(app)  # type: ignore[arg-type]
+        self._config = Config()
+        self._config.accesslog = None
+        self._config.errorlog = logging.getLogger("anycorn.error")
+        self._config.include_server_header = False
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """One connection."""
+        address = peer_address(stream)
+        with self.callers.enter(address) as caller, caller.scope:
+            caller.scope.deadline = trio.current_time() + ADMIN_STRANGER_S
+            state = ConnectionState({ADMITTED: partial(self._known, caller)})
+            # anycorn speaks anyio's streams: the socket changes hands.
+            raw = socket.socket(fileno=stream.socket.detach())
+            with raw:
+                served = await anyio.abc.SocketStream.from_socket(raw)
+                await TCPServer(self._app, self._config, self.context, state, served).run()
+
+    def _known(self, caller: Caller) -> None:
+        self.callers.known(caller)
+        caller.scope.deadline = float("inf")
+
+
+async def _listen(address: str) -> trio.SocketListener:
     host, port = parse_address(address, any_port=True)
     try:
         found = await trio.socket.getaddrinfo(
             host, port, type=trio.socket.SOCK_STREAM, flags=trio.socket.AI_PASSIVE
         )
         family, _, _, _, place = found[0]
-        # Tried by ourselves first: anycorn leaves a socket open when it cannot bind.
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
+        listening = trio.socket.socket(family, trio.socket.SOCK_STREAM)
+        try:
             if sys.platform != "win32":
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
-        literal = write_address(str(place[0]), port)
-        config = anycorn.Config()
-        config.bind = [literal]
-        config.accesslog = None
-        config.errorlog = logging.getLogger("anycorn.error")
-        config.graceful_timeout = GRACE_S
-        config.include_server_header = False
-        config.alpn_protocols = ["http/1.1"]
-        async with trio.open_nursery() as nursery:
-            # A bare cancel would be raised through anycorn; the trigger stops it in good order.
-            binds = await nursery.start(_serve, app, config, stop)
-            task_status.started(binds[0].removeprefix("http://"))
-    except OSError as error:
-        raise _cannot_listen(address, error) from error
-    except ExceptionGroup as group:
-        refused, others = group.split(OSError)
-        if refused is None or others is not None:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            await listening.bind(place)
+            listening.listen(BACKLOG)
+        except BaseException:
+            listening.close()
             raise
-        raise _cannot_listen(address, refused) from group
-
-
-async def _serve(
-    app: ASGIApp,
-    config: anycorn.Config,
-    stop: trio.Event,
-    *,
-    task_status: trio.TaskStatus[list[str]],
-) -> None:
-    await anycorn.serve(app, config, shutdown_trigger=stop.wait, task_status=task_status)  # type: ignore[arg-type]
-
-
-def _cannot_listen(address: str, error: BaseException) -> LocalFault:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    reason = getattr(error, "strerror", None) or str(error)
-    return LocalFault(
-        f"Nothing can listen on {address}: {reason}.",
-        "Choose another address with --http-listen or http.listen in config.toml.",
-    )
+    except OSError as error:
+        raise LocalFault(
+            f"Nothing can listen on {address}: {error.strerror or error}.",
+            "Choose another address with --http-listen or http.listen in config.toml.",
+        ) from error
+    return trio.SocketListener(listening)

@@ -1,16 +1,18 @@
 """The listeners: who dials in is let in or hears nothing (PROTOCOL 2.1)."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import structlog
 import trio
 
+from meshpacs.links.callers import Callers, peer_address
 from meshpacs.links.gatekeeper import Gatekeeper
 from meshpacs.links.handshake import answer
 from meshpacs.links.link import Link
 from meshpacs.model.address import parse_address, write_address
 from meshpacs.model.errors import LocalFault, MeshError, Unavailable
-from meshpacs.model.limits import HANDSHAKE_S, HANDSHAKES
+from meshpacs.model.limits import HANDSHAKE_S, HANDSHAKES, STRANGERS
 
 log = structlog.get_logger()
 
@@ -21,9 +23,31 @@ BACKLOG = 128
 """Connections that the system keeps for us. A guess."""
 
 
-def log_refusal(address: str, error: MeshError) -> None:
-    """What is done with a refusal where nobody asks for it."""
-    log.info("dialer_refused", address=address, reason=error.what)
+REFUSALS_TOLD = 60
+"""Lines a minute about those who were turned away; strangers fill no log. A guess."""
+
+
+class RefusalLog:
+    """What is done with a refusal where nobody asks for it: a line, up to so many a minute."""
+
+    def __init__(self) -> None:
+        """None was told yet."""
+        self._since_s = 0.0
+        self._told = 0
+        self._untold = 0
+
+    def __call__(self, address: str, error: MeshError) -> None:
+        """Tell it, or count it."""
+        now = trio.current_time()
+        if now - self._since_s >= 60:
+            if self._untold:
+                log.info("dialers_refused", more=self._untold)
+            self._since_s, self._told, self._untold = now, 0, 0
+        if self._told < REFUSALS_TOLD:
+            self._told += 1
+            log.info("dialer_refused", address=address, reason=error.what)
+        else:
+            self._untold += 1
 
 
 class Door:
@@ -33,17 +57,18 @@ class Door:
         self,
         gate: Gatekeeper,
         on_link: Callable[[Link], Awaitable[None]],
-        on_refused: Callable[[str, MeshError], None] = log_refusal,
+        on_refused: Callable[[str, MeshError], None] | None = None,
     ) -> None:
         """`on_link` serves a link, of whatever purpose, to its end.
 
         `on_refused` is told the dialer's address and why it was turned away; the dialer is not.
+        Without it the log is.
         """
         self._gate = gate
         self._on_link = on_link
-        self._on_refused = on_refused
+        self._on_refused = on_refused or RefusalLog()
         self._listeners: list[trio.SocketListener] = []
-        self._shaking: dict[trio.CancelScope, None] = {}
+        self._callers = Callers(STRANGERS, HANDSHAKES)
 
     async def listen(self, addresses: Sequence[str]) -> tuple[str, ...]:
         """Open listeners, IPv4 and IPv6; the addresses they have got. Port 0 picks one.
@@ -66,8 +91,9 @@ class Door:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Let in until cancelled; every link is served in here, and ends with it."""
         try:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(trio.serve_listeners, self._serve, self._listeners)
+            async with trio.open_nursery() as links:
+                accept = partial(self._callers.accept, connections=links)
+                await links.start(accept, self._listeners, self._serve)
                 task_status.started()
         finally:
             await self.aclose()
@@ -81,42 +107,25 @@ class Door:
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         """One connection, from its first byte to its end."""
-        address = _peer_address(stream)
+        address = peer_address(stream)
         try:
-            link = await self._shake(stream, address)
-            if link is not None:
-                await self._on_link(link)
+            await self._on_link(await self._shake(stream, address))
         except MeshError as error:
             self._on_refused(address, error)
         except Exception:
             # A task's top: a fault in serving one link must not end all others.
             log.exception("link_failed", address=address)
-        finally:
-            await trio.aclose_forcefully(stream)
 
-    async def _shake(self, stream: trio.SocketStream, address: str) -> Link | None:
-        """A handshake within its deadline, and as long as nobody newer needs the room."""
-        if len(self._shaking) >= HANDSHAKES:
-            # The oldest goes: an honest handshake takes milliseconds, so what is old is not
-            # honest, and ten thousand silent connections do not shut out a member.
-            oldest = next(iter(self._shaking))
-            del self._shaking[oldest]
-            oldest.cancel()
-        with trio.move_on_after(HANDSHAKE_S) as scope:
-            self._shaking[scope] = None
-            try:
-                return await answer(stream, self._gate, address)
-            finally:
-                self._shaking.pop(scope, None)
+    async def _shake(self, stream: trio.SocketStream, address: str) -> Link:
+        """A handshake within its deadline, and as long as nobody needs the room."""
+        with self._callers.enter(address) as caller, caller.scope:
+            caller.scope.deadline = trio.current_time() + HANDSHAKE_S
+            heard = partial(self._callers.known, caller)
+            return await answer(stream, self._gate, address, heard)
+        if caller.pushed_out:
+            raise Unavailable("It made room for others before its handshake was over.")
         raise Unavailable("It did not finish its handshake in time.")
 
 
 def _own_address(name: tuple[str, int]) -> str:
     return write_address(name[0], name[1])
-
-
-def _peer_address(stream: trio.SocketStream) -> str:
-    try:
-        return _own_address(stream.socket.getpeername())
-    except OSError:  # it has hung up already
-        return "unknown"

@@ -3,6 +3,7 @@
 A door that refuses sends nothing and closes. Who dials is told no more than that.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
@@ -212,8 +213,12 @@ async def _finish(
 # ---------------------------------------------------------------- answering
 
 
-async def answer(stream: trio.abc.Stream, gate: Gatekeeper, address: str) -> Link:
+async def answer(
+    stream: trio.abc.Stream, gate: Gatekeeper, address: str, heard: Callable[[], None]
+) -> Link:
     """Answer whoever has dialled, if that is a member or holds an invite.
+
+    `heard` is called once message 1 was found good, which nobody can make without a secret.
 
     Raises:
         PeerFault: whoever it is, is not let in, and has not been told why.
@@ -222,12 +227,13 @@ async def answer(stream: trio.abc.Stream, gate: Gatekeeper, address: str) -> Lin
     line = _Line(stream)
     opening = await line.take(OPENING_BYTES)
     if opening == JOIN_OPENING:
-        return await _answer_joiner(line, gate, address)
+        return await _answer_joiner(line, gate, address, heard)
     if opening != MEMBER_OPENING:
         raise Refused("Something that does not speak this protocol has dialled.")
     shake = _responder(gate, gate.psk, opening)
     payload = _read_first(shake, await line.read(HANDSHAKE_BYTES))
     claim = gate.weigh(payload, shake.remote_ephemeral)
+    heard()
     await line.write(_behind_length(shake.write(gate.credentials())))
     credentials = shake.read(await line.read(HANDSHAKE_BYTES))
     gate.recognise(credentials, shake.remote_static, claim.node)
@@ -241,11 +247,14 @@ async def answer(stream: trio.abc.Stream, gate: Gatekeeper, address: str) -> Lin
     return await _greet_back(channel, gate, claim.node, hello, address)
 
 
-async def _answer_joiner(line: _Line, gate: Gatekeeper, address: str) -> Link:
+async def _answer_joiner(
+    line: _Line, gate: Gatekeeper, address: str, heard: Callable[[], None]
+) -> Link:
     invite = await line.take(INVITE_KEY_BYTES)
     shake = _responder(gate, gate.invite_psk(invite), JOIN_OPENING + invite)
     payload = _read_first(shake, await line.read(HANDSHAKE_BYTES))
     claim = gate.weigh_join(invite, payload, shake.remote_ephemeral)
+    heard()
     await line.write(_behind_length(shake.write(gate.proof())))
     credentials = shake.read(await line.read(HANDSHAKE_BYTES))
     keys = gate.recognise_joiner(credentials, shake.remote_static, invite, claim.tag)

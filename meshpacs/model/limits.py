@@ -26,8 +26,21 @@ OUTBOX_CONTROL_SLOTS = 256
 OUTBOX_BYTES = 16 * 1024 * 1024
 """Bytes waiting for one peer, whatever their number. A guess."""
 
+STRANGERS = 128
+"""Connections at a node's mesh port that have not sent a good first message. A guess: with the
+links and all else it stays below the 1,024 files that many systems allow a process."""
+
 HANDSHAKES = 64
-"""Handshakes under way at once, per node; more are dropped unanswered. A guess."""
+"""Handshakes whose first message was good, under way at once. A guess."""
+
+ADMIN_STRANGERS = 32
+"""Connections at the admin API that have not shown the token. A guess."""
+
+ADMIN_STRANGER_S = 10
+"""Seconds in which such a connection must have shown it. A guess."""
+
+ADMIN_CALLERS = 64
+"""Connections at the admin API that have shown the token. A guess."""
 
 HANDSHAKE_S = 10
 """Seconds from the first byte to the end of a handshake. A guess: a satellite link needs 3."""

@@ -86,22 +86,6 @@ async def test_a_port_in_use_is_named() -> None:
         assert "--http-listen" in refused.value.mend
 
 
-async def test_a_port_that_is_taken_at_the_last_moment_is_named_too(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def late(*_: object, **__: object) -> None:
-        await trio.lowlevel.checkpoint()
-        raise errors.pop()
-
-    monkeypatch.setattr("anycorn.serve", late)
-    app = admin_app(FakeMesh(), token=TOKEN, host="127.0.0.1")
-    errors = [ZeroDivisionError("x"), OSError(98, "Address already in use")]
-    with pytest.raises(LocalFault, match="already in use"):
-        await serve_http(app, "127.0.0.1:0", trio.Event())
-    with pytest.raises(ExceptionGroup):
-        await serve_http(app, "127.0.0.1:0", trio.Event())
-
-
 async def test_a_name_that_cannot_be_resolved_is_named() -> None:
     app = admin_app(FakeMesh(), token=TOKEN, host="127.0.0.1")
     with pytest.raises(LocalFault, match=r"nowhere\.invalid"):

@@ -7,15 +7,18 @@ import trio
 
 from meshpacs.links.dialer import Dialer, dial_invite
 from meshpacs.links.gatekeeper import Gatekeeper
+from meshpacs.links.link import Link
 from meshpacs.model.errors import MeshError, PeerFault, Unavailable
+from meshpacs.model.ids import NodeId
+from meshpacs.model.limits import STRANGERS
 from meshpacs.wire.entries import Close, Revoke
 from meshpacs.wire.greeting import JOIN_OPENING, MEMBER_OPENING, prologue
 from meshpacs.wire.invite import Invite
-from meshpacs.wire.keys import Identity, Signed
+from meshpacs.wire.keys import Identity, Keys, Signed
 from meshpacs.wire.messages import Ping, Purpose
 from meshpacs.wire.noise import Handshake, KeyPair
 from tests.links.doors import Opened, flip, gate, opened, wiretap
-from tests.wire.mesh_of import NOW_S, Mesh, entropy, identity, mesh_of
+from tests.wire.mesh_of import NOW_S, SECRET, Mesh, entropy, identity, mesh_of
 
 SECOND_MESSAGE = 2 + 32 + 48 + 16
 """Length, e, s: what precedes the payload of message 2."""
@@ -433,14 +436,65 @@ async def test_a_flipped_bit_in_a_record_ends_the_link_and_names_it() -> None:
 # ---------------------------------------------------------------- many at once
 
 
-async def test_the_oldest_handshake_makes_room_for_a_newer_one() -> None:
+async def silent_strangers(address: str, count: int) -> list[trio.SocketStream]:
+    host, port = address.rsplit(":", 1)
+    return [await trio.open_tcp_stream(host, int(port)) for _ in range(count)]
+
+
+async def test_the_oldest_stranger_makes_room_for_a_newer_one() -> None:
     mesh = mesh_of("bert")
     async with opened(gate(mesh.anna, mesh.roster)) as door:
-        host, port = door.address.rsplit(":", 1)
-        silent = [await trio.open_tcp_stream(host, int(port)) for _ in range(80)]
-        for _ in range(80 - 64):
-            assert "in time" in (await door.refusals.receive()).what
+        silent = await silent_strangers(door.address, STRANGERS + 16)
+        for _ in range(16):
+            assert "made room" in (await door.refusals.receive()).what
         link = await Dialer(gate(identity("bert"), mesh.copy()))(door.member(), Purpose.CONTROL)
         await link.aclose()
         for stream in silent:
             await stream.aclose()
+
+
+async def test_strangers_cannot_push_out_a_member_whose_line_is_slow() -> None:
+    mesh = mesh_of("bert")
+    hold = trio.Event()
+
+    class Slow(Gatekeeper):
+        """Bert, whose third message does not get through yet."""
+
+        def recognise(self, payload: bytes, static: bytes, expected: NodeId) -> Keys:
+            answered.set()
+            return super().recognise(payload, static, expected)
+
+    answered = trio.Event()
+    bert = Slow(
+        identity("bert"), mesh.copy(), SECRET, boot=7, version="1.0", wall_s=lambda: NOW_S
+    )  # fmt: skip
+
+    async def dial() -> None:
+        await links.send(await Dialer(bert)(door.member_at(tap), Purpose.CONTROL))
+
+    async def slow_line(dialer: trio.SocketStream) -> None:
+        host, port = door.address.rsplit(":", 1)
+        async with await trio.open_tcp_stream(host, int(port)) as stream, dialer:
+            await stream.send_all(await dialer.receive_some())
+            await dialer.send_all(await stream.receive_some())
+            await hold.wait()
+            await stream.send_all(await dialer.receive_some())
+            await dialer.send_all(await stream.receive_some())
+            await trio.sleep_forever()
+
+    links, made = trio.open_memory_channel[Link](1)
+    async with opened(gate(mesh.anna, mesh.roster)) as door, trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        tap = f"127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        nursery.start_soon(trio.serve_listeners, slow_line, listeners)
+        nursery.start_soon(dial)
+        await answered.wait()
+        for _ in range(5):
+            silent = await silent_strangers(door.address, STRANGERS)
+            for stream in silent:
+                await stream.aclose()
+        with trio.fail_after(5):
+            hold.set()
+            link = await made.receive()
+        await link.aclose()
+        nursery.cancel_scope.cancel()
