@@ -25,7 +25,13 @@ CONFIG_LOOK_S = 2.0
 STOP_S = 5.0
 """How long a stop may take before the process ends as it is: the archive survives a kill."""
 
+OPEN_FILES = 4096
+"""Files that a node asks for: about 900 sockets (`limits.py`), and an archive at work. A guess."""
+
 log = structlog.get_logger()
+
+if sys.platform != "win32":
+    import resource
 
 
 async def serve(
@@ -38,6 +44,7 @@ async def serve(
     Raises:
         LocalFault: the home is in use, or nothing can listen where it should.
     """
+    _allow_files()
     opening = open_node(home, config, only_neighbours=only_neighbours)
     async with opening as node, trio.open_nursery() as watchers:
         await watchers.start(_obey_signals, node, config)
@@ -55,6 +62,16 @@ async def serve(
             stopping.set()
         watchers.cancel_scope.cancel()
     log.info("stopped")
+
+
+def _allow_files() -> None:
+    """Raise the soft limit on open files, which is 1,024 or, on macOS, 256; never lower it."""
+    if sys.platform == "win32":
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _say_ready(home: Home, node: Node, http: str) -> None:

@@ -210,7 +210,7 @@ class Membership:
     def _named(self, who: str) -> NodeId:
         rooms = self._rooms
         standing = rooms.roster.standing
-        names = rooms.names()
+        names = rooms.chosen_names()
         nodes = [*standing.members, *standing.suspended]
         wanted = who.strip()
         found = [node for node in nodes if names.get(node, "").casefold() == wanted.casefold()]

@@ -1,9 +1,10 @@
 """What a running node is made of, for those who work with several of its parts."""
 
+import unicodedata
 from dataclasses import dataclass
 
 from meshpacs.links.gatekeeper import Gatekeeper
-from meshpacs.model.ids import Micros, NodeId
+from meshpacs.model.ids import Micros, NodeId, short
 from meshpacs.node.clock import Clock
 from meshpacs.node.config import ConfigFile
 from meshpacs.node.driver import Driver
@@ -50,7 +51,32 @@ class Rooms:
         return self.belongings.roster
 
     def names(self) -> dict[NodeId, str]:
-        """The names of all members, past and suspended ones too where known."""
+        """What all members are shown as, past and suspended ones too where known.
+
+        A node chooses its name itself. Where one has chosen another's it is shown with its id, and
+        so is the other; but not a member because of a past one, which it may have been itself.
+        """
+        chosen, twins = self.chosen_names(), self.twins()
+        taken = {_plain(chosen[node]) for node in self.roster.members() if node in chosen}
+        past = chosen.keys() - self.roster.members().keys()
+        return {
+            node: f"{name} ({short(node)})"
+            if node in twins or (node in past and _plain(name) in taken)
+            else name
+            for node, name in chosen.items()
+        }
+
+    def twins(self) -> dict[NodeId, str]:
+        """Members whose name is another member's, too, but for case, width and spaces."""
+        alike: dict[str, dict[NodeId, str]] = {}
+        for node, member in self.roster.members().items():
+            alike.setdefault(_plain(member.name), {})[node] = member.name
+        return {
+            node: name for some in alike.values() if len(some) > 1 for node, name in some.items()
+        }
+
+    def chosen_names(self) -> dict[NodeId, str]:
+        """The names that nodes give themselves."""
         roster = self.roster
         names = {node: member.name for node, member in roster.members().items()}
         for node in roster.standing.reasons:
@@ -58,3 +84,7 @@ class Rooms:
             if record is not None and node not in names:
                 names[node] = record.record.name
         return names
+
+
+def _plain(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

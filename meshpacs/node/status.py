@@ -1,7 +1,7 @@
 """How this node is, and how its peers are, as facts for people."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
@@ -60,6 +60,8 @@ class Standing:
             record = rooms.roster.record(node)
             name = record.record.name if record else short(node)
             members[node] = Member(node, name, Role.OBSERVER)
+        names = rooms.names()
+        members = {node: replace(m, name=names.get(node, m.name)) for node, m in members.items()}
         pulses = await rooms.driver.call(lambda engine, now: self._pulses(engine, now, members))
         views = [
             self._peer(member, pulses[node], suspended=node in standing.suspended)
@@ -253,6 +255,14 @@ class Standing:
         for fork in self._roster().forks:
             yield Trouble(
                 Health.DEGRADED, fork, "That founder's key is used in two places, or stolen."
+            )
+        twins = rooms.twins()
+        if twins:
+            listed = ", ".join(f"{name} ({short(node)})" for node, name in twins.items())
+            yield Trouble(
+                Health.DEGRADED,
+                f"Members go by the same name: {listed}.",
+                "If one pretends to be another, revoke it; else let one take another name.",
             )
         for peer in peers:
             yield from self._peer_troubles(peer)

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from meshpacs.model.errors import LocalFault
-from meshpacs.model.ids import Digest
+from meshpacs.model.ids import Digest, short
 from meshpacs.model.member import Role
 from meshpacs.node.config import default_toml
 from meshpacs.node.views import PeerState
@@ -109,7 +109,7 @@ async def test_a_member_is_named_by_its_name_or_the_beginning_of_its_id(tmp_path
         twin.name = "SUED"
         await twin.join(await nord.invite())
         await twin.start()
-        await until_state(nord, "SUED", PeerState.LINKED)
+        await until_state(nord, f"SUED ({short(twin.up.node_id)})", PeerState.LINKED)
         twins.append(twin)
         mesh = nord.up.mesh
         with pytest.raises(LocalFault, match="more than one member"):

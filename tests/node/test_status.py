@@ -12,7 +12,7 @@ from meshpacs.archive.archive import Archive
 from meshpacs.engine.effects import Effect
 from meshpacs.engine.engine import Engine
 from meshpacs.model.errors import LocalFault, Unavailable
-from meshpacs.model.ids import Micros
+from meshpacs.model.ids import Micros, short
 from meshpacs.node import disk
 from meshpacs.node.ledger import RosterLog
 from meshpacs.node.views import DiskState, Health, PeerState
@@ -161,3 +161,33 @@ async def test_a_new_member_that_was_never_linked_is_no_trouble_yet(tmp_path: Pa
         assert (peer.name, peer.round_trip_us, peer.clock_offset_us) == ("West", None, None)
         assert peer.address == ""
         assert peer.last_seen_us == 0
+
+
+async def test_a_member_that_takes_anothers_name_is_told_and_passes_for_nobody(
+    tmp_path: Path,
+) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Sued", nord)
+        impostor = await houses.member("Other", nord)
+        text = impostor.home.config.read_text(encoding="utf-8")
+        impostor.home.config.write_text(text.replace('"Other"', '"SUED"'), encoding="utf-8")
+        await impostor.up.mesh.reload()
+        ids = {short(house.up.node_id) for house in (sued, impostor)}
+        with trio.fail_after(15):
+            while (await nord.up.mesh.status()).level is Health.FINE:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+        (trouble,) = (await nord.up.mesh.status()).troubles
+        assert "same name" in trouble.what
+        assert all(node in trouble.what for node in ids)
+        shown = [peer.name for peer in await nord.up.mesh.peers()]
+        assert sorted(shown) == sorted(
+            f"{name} ({short(house.up.node_id)})"
+            for name, house in (("Sued", sued), ("SUED", impostor))
+        )
+        with pytest.raises(LocalFault, match="more than one member"):
+            await nord.up.mesh.revoke("Sued")
+        await nord.up.mesh.revoke(short(impostor.up.node_id))
+        assert nord.up.mesh.names()[sued.up.node_id] == "Sued"
+        assert nord.up.mesh.names()[impostor.up.node_id] == f"SUED ({short(impostor.up.node_id)})"
+        assert not nord.up.rooms.twins()
