@@ -20,8 +20,9 @@ from time import monotonic
 from campaigns.campaign import Campaign, Outcome, Place
 from campaigns.disks import DISKS
 from campaigns.soak import SOAK
+from campaigns.strangers import STRANGERS
 
-CAMPAIGNS: tuple[Campaign, ...] = (DISKS, SOAK)
+CAMPAIGNS: tuple[Campaign, ...] = (DISKS, SOAK, STRANGERS)
 
 
 def tell(name: str, seed: int, outcome: Outcome, took_s: float) -> int:
