@@ -8,6 +8,7 @@ the node's home holds the lock.
 import os
 from collections.abc import Callable, Collection
 from pathlib import Path
+from tempfile import mkstemp
 from types import TracebackType
 from typing import Self
 
@@ -353,9 +354,17 @@ class Archive:
             Damaged: see `read_leaf`.
         """
         found = self._stored(root, transfer_syntax)
-        temporary = target.with_name(target.name + ".part")
         try:
-            with open_private(temporary, "wb") as out:
+            # Under a name that nobody could know, and made by us: in a folder that others can
+            # write to, a link that lies in wait under a known name would be written through.
+            handle, name = mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=".part")
+        except FileNotFoundError:
+            raise Unavailable(f"There is no folder {target.parent}.", "Make it.") from None
+        except OSError as error:
+            raise disk_fault(error, target.parent) from error
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb", buffering=0) as out:
                 with open_private(self._stores.blobs.path(found.name), "rb") as file:
                     write_all(out, file.read(found.offset))
                 for index in range(leaf_count(found.content.size_bytes)):
@@ -364,8 +373,6 @@ class Archive:
             temporary.replace(target)
         except FileNotFoundError:
             temporary.unlink(missing_ok=True)
-            if not target.parent.is_dir():
-                raise Unavailable(f"There is no folder {target.parent}.", "Make it.") from None
             raise self._lost(found, "its file is missing") from None
         except OSError as error:
             temporary.unlink(missing_ok=True)

@@ -122,13 +122,14 @@ class Home:
     # ------------------------------------------------------------ token, boot, who is up
 
     def admin_token(self) -> str:
-        """The admin API's token, made at the first asking."""
-        try:
-            return self.token_file.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
-            token = secrets.token_urlsafe(32)
-            write_secret(self.token_file, token.encode() + b"\n")
-            return token
+        """The admin API's token, made at the first asking.
+
+        Raises:
+            LocalFault: others may read it.
+        """
+        if not self.token_file.exists():
+            write_secret(self.token_file, secrets.token_urlsafe(32).encode() + b"\n")
+        return read_secret(self.token_file).decode("ascii").strip()
 
     def next_boot(self, wall_s: int | None = None) -> int:
         """A boot number above every one before, durable before it is used (PROTOCOL 4.5).

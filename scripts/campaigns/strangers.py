@@ -1,4 +1,4 @@
-"""Ten thousand connections, silent or a byte a second, at both doors of a running node. On Linux."""
+"""Ten thousand connections at both doors of a running node, silent or dribbling. On Linux."""
 
 import argparse
 import contextlib

@@ -150,6 +150,30 @@ def test_zip_files_are_looked_into_by_content(archive: Archive, tmp_path: Path) 
     assert not (tmp_path.parent / "IM2").exists()
 
 
+@pytest.mark.parametrize("name", ["../../../out.dcm", "{there}/out.dcm", "C:\\\\out.dcm", "link"])
+def test_no_name_in_a_zip_decides_where_anything_is_written(
+    archive: Archive, tmp_path: Path, name: str
+) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    box = tmp_path / "box.zip"
+    with zipfile.ZipFile(box, "w") as made:
+        member = zipfile.ZipInfo(name.format(there=there))
+        if name == "link":  # a symbolic link to a folder, and a member "in" it
+            member.external_attr = 0o120777 << 16
+            made.writestr(member, str(there))
+            member = zipfile.ZipInfo("link/out.dcm")
+        made.writestr(member, instance("1.1"))
+    before = {path for path in tmp_path.rglob("*") if tmp_path / "archive" not in path.parents}
+    outcomes, _ = run(archive, box)
+    assert "stored" in {outcome.taken.value for outcome in outcomes.values()}
+    after = {path for path in tmp_path.rglob("*") if tmp_path / "archive" not in path.parents}
+    assert after == before
+    stored = list((tmp_path / "archive").rglob("*.dcm"))
+    assert [path.name for path in stored if "out" in path.name] == []
+    assert len(stored) == 1
+
+
 def test_an_empty_zip_and_a_damaged_one_are_passed_over(archive: Archive, tmp_path: Path) -> None:
     good = zipped(tmp_path / "good.zip", a=instance("1.1")).read_bytes()
     zipped(tmp_path / "empty.zip")

@@ -160,6 +160,20 @@ def test_an_origin_over_its_budget_is_told_busy() -> None:
     assert only(SearchLocal, other)
 
 
+def test_recalling_what_was_never_asked_is_held_to_the_same_budget() -> None:
+    clinic = Clinic((ANNA,))
+    said: list[str] = []
+    for counter in range(1, BURST * TOLERANCE + 6):
+        recall = clinic.recall(DORA, counter, counter=counter)
+        effects = clinic.engine.receive(DORA, recall, NOW)
+        effects += clinic.engine.local_found(some_id(recall), (), NOW)
+        said.append(clinic.opened(DORA, only(Part, sent(effects)))[0].status)
+    assert said == ["answered"] * BURST * TOLERANCE + ["busy"] * 5
+    ask = clinic.ask(DORA, 999, counter=999)
+    asked = clinic.engine.receive(ANNA, ask, NOW)
+    assert clinic.opened(DORA, only(Part, sent(asked)))[0].status == "busy"
+
+
 def test_a_node_with_too_many_open_queries_is_busy() -> None:
     clinic = Clinic((ANNA,))
     now = NOW

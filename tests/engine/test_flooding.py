@@ -160,6 +160,21 @@ def test_a_token_is_not_used_twice_at_once() -> None:
         clinic.engine.receive(ANNA, clinic.ask(DORA, 1, counter=2), NOW)
 
 
+def test_a_neighbour_can_neither_close_nor_cancel_anothers_branch() -> None:
+    clinic = Clinic((ANNA, BERT, CARL))
+    asked = clinic.engine.receive(ANNA, clinic.ask(DORA, 9), NOW)
+    bert, carl = (only(Ask, sent(asked, peer)).token for peer in (BERT, CARL))
+    clinic.engine.local_found(some_id(clinic.ask(DORA, 9)), (), NOW)
+    open_before = clinic.engine.open_work()
+    for token in (bert, 9):
+        assert clinic.engine.receive(CARL, Closed(token), NOW) == []
+        assert clinic.engine.receive(CARL, Got(token), NOW) == []
+    assert clinic.engine.receive(CARL, Cancel(some_id(clinic.ask(DORA, 9))), NOW) == []
+    assert clinic.engine.open_work() == open_before
+    assert clinic.engine.receive(CARL, Closed(carl), NOW) == []
+    assert clinic.engine.receive(BERT, Closed(bert), NOW) == [Send(ANNA, Closed(9))]
+
+
 def test_an_ask_that_is_not_acknowledged_closes_its_branch_as_unreached() -> None:
     clinic = Clinic((ANNA, BERT, CARL))
     clinic.engine.receive(BERT, Pong(2, 0), NOW + 100 * MILLISECOND)

@@ -1,5 +1,6 @@
 """Files in a folder, for programs that read folders."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,3 +91,23 @@ def test_a_selection_narrows_down_and_names_its_stage_by_what_is_wanted() -> Non
     assert Selection(STUDY, series=frozenset({"b", "a"})).name == (
         Selection(STUDY, series=frozenset({"a", "b"})).name
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_link_that_lies_in_wait_in_a_shared_folder_is_not_written_through(
+    archive: Archive, tmp_path: Path
+) -> None:
+    entries = archive.study_entries(STUDY)
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    folder = tmp_path / "out" / entries[0].series_uid
+    folder.mkdir(parents=True)
+    for entry in entries:
+        for name in (f"{entry.sop_uid}.dcm", f"{entry.sop_uid}.dcm.part"):
+            (folder / name).symlink_to(victim if name.endswith(".part") else tmp_path / "nowhere")
+    assert export_study(archive, entries, tmp_path / "out") == 3
+    assert victim.read_bytes() == b"mine"
+    assert not (tmp_path / "nowhere").exists()
+    files = [folder / f"{entry.sop_uid}.dcm" for entry in entries]
+    assert not any(file.is_symlink() for file in files)
+    assert sorted(file.read_bytes() for file in files) == sorted(FILES)

@@ -4,15 +4,21 @@ import errno
 import os
 import re
 import stat
+import subprocess
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from meshpacs.archive.archive import Archive
 from meshpacs.archive.faults import DiskFull, DiskReadOnly
 from meshpacs.model.errors import Damaged, LocalFault
+from meshpacs.node.config import Config
+from meshpacs.node.founding import found
 from meshpacs.node.home import Home, locate, read_secret, write_durably, write_secret
+from tests.archive.instances import instance
 
 unix_only = pytest.mark.skipif(sys.platform == "win32", reason="modes are Unix's")
 
@@ -159,3 +165,51 @@ def test_the_home_is_the_one_chosen_else_the_environment_else_the_platform(
 def test_every_path_of_a_home_lies_in_its_folder(home: Home) -> None:
     for path in (home.founder_key, home.roster_log, home.archive, home.config, home.token_file):
         assert path.parent == home.folder
+
+
+@unix_only
+def test_a_token_that_others_may_read_is_refused(home: Home) -> None:
+    home.admin_token()
+    home.token_file.chmod(0o644)
+    with pytest.raises(LocalFault, match="chmod 600"):
+        home.admin_token()
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be another user"
+)
+def test_another_user_of_the_machine_can_read_nothing_of_a_home() -> None:
+    umask = os.umask(0)  # the most careless operator
+    try:
+        with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+            Path(folder).chmod(0o755)
+            home = Home(Path(folder) / "home")
+            found(home, Config("Nord"), "Verbund")
+            with home.lock():
+                with Archive.open(home.archive) as archive, archive.arrive() as arrival:
+                    arrival.write(instance("1.1"))
+                    arrival.commit()
+                files = [path for path in home.folder.rglob("*") if path.is_file()]
+                assert {home.token_file, home.identity_key, home.founder_key, home.mesh_secret} < {
+                    *files
+                }
+                (open_file := Path(folder) / "open").write_bytes(b"x")
+                for path in (*files, home.folder):
+                    tool = "ls" if path.is_dir() else "cat"
+                    as_nobody = subprocess.run(
+                        [tool, str(path)], user=65534, group=65534, extra_groups=[],
+                        capture_output=True, check=False,
+                    )  # fmt: skip
+                    assert as_nobody.returncode != 0, path
+                as_nobody = subprocess.run(
+                    ["cat", str(open_file)], user=65534, group=65534, capture_output=True,
+                    check=False,
+                )  # fmt: skip
+                assert as_nobody.returncode == 0, "it could read what is open to it"
+                # And if the folder were opened, the secrets still are not.
+                home.folder.chmod(0o755)
+                secret = (home.token_file, home.identity_key, home.founder_key, home.mesh_secret)
+                for path in (*secret, *home.archive.rglob("*.dcm")):
+                    assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    finally:
+        os.umask(umask)
