@@ -77,7 +77,7 @@ async def heard_until_the_end(address: str, first: bytes) -> tuple[bytes, float]
 async def test_a_stranger_that_sends_a_byte_a_second_is_cut_off(
     first: bytes, answered: bytes, autojump_clock: trio.testing.MockClock
 ) -> None:
-    autojump_clock.autojump_threshold = 0.01  # sockets need a moment
+    autojump_clock.autojump_threshold = 0.05  # sockets need a moment
     async with served() as address:
         heard, took = await heard_until_the_end(address, first)
     assert heard.startswith(answered)
@@ -87,7 +87,7 @@ async def test_a_stranger_that_sends_a_byte_a_second_is_cut_off(
 async def test_a_body_that_comes_a_byte_a_second_ends_the_request(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    autojump_clock.autojump_threshold = 0.01
+    autojump_clock.autojump_threshold = 0.05  # sockets need a moment
     async with served() as address:
         heard, took = await heard_until_the_end(
             address, HEAD + BEARER + b"Content-Length: 1000\r\n\r\n"
