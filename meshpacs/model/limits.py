@@ -153,6 +153,10 @@ WANTS_PER_REQUEST = 4_096
 BULK_SERVED = 32
 """Bulk links answered at once; each holds a few megabytes. More are closed. A guess."""
 
+BULK_OF_ONE = 16
+"""Of these, with one member: what a question with many differing holdings opens, and no member
+takes the places of all. A guess."""
+
 HEADER_BYTES = 64 * 1024 * 1024
 """Bytes of one data set that are scanned for indexed attributes, before pixels. A guess."""
 

@@ -1,5 +1,6 @@
 """Giving studies to members who ask for them over bulk links (PROTOCOL 9.3)."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import trio
 from meshpacs.links.transfer import READ_BATCH_BYTES, Known, Pipe, give
 from meshpacs.model.errors import Damaged, LocalFault, MeshError, PeerFault, Unavailable
 from meshpacs.model.ids import Digest, NodeId, short
-from meshpacs.model.limits import BULK_SERVED, LEAF_BYTES
+from meshpacs.model.limits import BULK_OF_ONE, BULK_SERVED, LEAF_BYTES
 from meshpacs.model.member import Member, Role
 from meshpacs.node.manifests import Contributions
 
@@ -57,7 +58,7 @@ class Serving:
         self._members = members
         self._blame = blame
         self._limiter = trio.CapacityLimiter(READING_THREADS)
-        self._served = 0
+        self._served: Counter[NodeId] = Counter()
 
     async def serve(self, link: BulkLink) -> None:
         """Answer one member until its link ends. Never raises for what the member does."""
@@ -66,10 +67,10 @@ class Serving:
         if member is None or member.role is not Role.MEMBER:
             log.warning("bulk_refused", peer=short(peer), reason="not of role member")
             return
-        if self._served >= BULK_SERVED:
+        if self._served.total() >= BULK_SERVED or self._served[peer] >= BULK_OF_ONE:
             log.warning("bulk_refused", peer=short(peer), reason="too many at once")
             return
-        self._served += 1
+        self._served[peer] += 1
         try:
             await give(link, self)
         except PeerFault as fault:
@@ -79,7 +80,7 @@ class Serving:
         except MeshError as fault:
             log.warning("bulk_failed", peer=short(peer), cause=type(fault).__name__)
         finally:
-            self._served -= 1
+            self._served -= Counter((peer,))  # and forgets who has none
 
     # ------------------------------------------------------------ the source
 

@@ -11,7 +11,7 @@ from meshpacs.archive.archive import Archive
 from meshpacs.links.transfer import Taker
 from meshpacs.model.errors import LocalFault, Unavailable
 from meshpacs.model.ids import Digest, NodeId
-from meshpacs.model.limits import LEAF_BYTES
+from meshpacs.model.limits import BULK_SERVED, LEAF_BYTES
 from meshpacs.model.member import Member, Role
 from meshpacs.node import serving as module
 from meshpacs.node.manifests import Contributions
@@ -22,6 +22,7 @@ from tests.links.pipes import End, pipe
 from tests.node.clinics import STUDY, instance
 from tests.wire.mesh_of import identity, mesh_of
 
+ANNA = NodeId(b"\1" * 32)
 BERT = NodeId(b"\2" * 32)
 NOWHERE = Digest(b"\7" * 32)
 
@@ -41,7 +42,9 @@ class Given:
         self.archive = Archive.open(folder, sync=lambda _number: None)
         anna, roster = identity("anna"), mesh_of().roster
         books = Contributions(anna.node, self.archive, RosterNotary(anna, roster), roster.head)
-        members: Mapping[NodeId, Member] = {BERT: Member(BERT, "bert", role)}
+        members: Mapping[NodeId, Member] = {
+            node: Member(node, "somebody", role) for node in (ANNA, BERT)
+        }
         self.blamed: list[tuple[NodeId, str]] = []
         self.serving = Serving(
             self.archive, books, lambda: members, lambda *what: self.blamed.append(what)
@@ -85,6 +88,23 @@ async def test_more_links_than_the_limit_are_closed(
             await given.serving.serve(Linked(pipe()[1], BERT))
         assert logs[0]["reason"] == "too many at once"
         nursery.cancel_scope.cancel()
+    given.archive.close()
+
+
+async def test_one_member_cannot_take_all_places_and_gives_back_what_it_had(
+    tmp_path: Path,
+) -> None:
+    given = Given(tmp_path)
+    for _ in range(2):
+        async with trio.open_nursery() as nursery:
+            for _ in range(BULK_SERVED):
+                nursery.start_soon(given.serving.serve, Linked(pipe()[1], BERT))
+            await trio.testing.wait_all_tasks_blocked()
+            with capture_logs() as logs:
+                nursery.start_soon(given.serving.serve, Linked(pipe()[1], ANNA))
+                await trio.testing.wait_all_tasks_blocked()
+            assert logs == [], "another member is served"
+            nursery.cancel_scope.cancel()
     given.archive.close()
 
 
