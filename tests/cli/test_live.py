@@ -14,6 +14,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from meshpacs.cli.serve import OPEN_FILES
 from tests.cli.living import ANYWHERE, Live, meshpacs, up
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
@@ -182,6 +183,39 @@ def two_nodes(nord: Path, sued: Path) -> Iterator[tuple[Live, Live]]:
         assert reused.code == 2
         with up(sued) as second:
             yield first, second
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
+def test_a_node_that_may_open_no_more_files_goes_on(home: Path) -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 500), hard))
+    try:
+        running = up(home)
+        node = running.__enter__()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        limits = resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE)
+        assert limits[0] == min(OPEN_FILES, hard), "it has asked for the files that it may need"
+        resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE, (60, 60))
+        doors = [node.ready["mesh"][0], node.ready["http"]]
+        targets = [(host, int(port)) for host, _, port in (d.rpartition(":") for d in doors)]
+        with contextlib.ExitStack() as crowd:
+            for number in range(300):
+                one = crowd.enter_context(socket.socket())
+                one.settimeout(5)
+                one.connect(targets[number % 2])
+            status = meshpacs(home, "status", "--json")
+            assert status.code == 0, status
+        assert "connections_not_accepted" in node.log, "it did run out of files"
+        assert node.log.count("connections_not_accepted") <= 4
+        assert "Traceback" not in node.log
+        assert meshpacs(home, "down").out == "Stopped.\n"
+        assert node.end() == 0, node.log
+    finally:
+        running.__exit__(None, None, None)
 
 
 def test_two_nodes_find_and_fetch_each_others_studies(home: Path, tmp_path: Path) -> None:

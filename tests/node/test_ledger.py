@@ -15,9 +15,10 @@ import trio.testing
 
 from meshpacs.model.errors import Damaged, LocalFault
 from meshpacs.model.ids import NodeId
+from meshpacs.node import home as homes
 from meshpacs.node import ledger as ledgers
 from meshpacs.node.home import write_durably
-from meshpacs.node.ledger import KINDS, Ledger, RosterLog
+from meshpacs.node.ledger import KINDS, Kind, Ledger, RosterLog
 from meshpacs.wire.roster import News, Roster
 from tests.wire.mesh_of import Mesh, identity, mesh_of
 
@@ -310,3 +311,22 @@ async def test_what_waits_for_a_full_disk_is_no_more_than_twice_what_is_kept(
     known = late.roster.record(identity("bert").node)
     assert known is not None
     assert known.record.number == 99, "the newest is among them"
+
+
+def test_a_new_log_whose_folder_could_not_be_made_durable_is_gone_on_with(
+    roster: RosterLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roster.append([("record", b"one"), ("record", b"two"), ("record", b"three")])
+    longer: list[tuple[Kind, bytes]] = [("record", b"x" * 500)]
+    shorter: list[tuple[Kind, bytes]] = [("record", b"y")]
+    for records in (longer, shorter):
+
+        def fails(_folder: Path) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(homes, "sync_folder", fails)
+            with pytest.raises(OSError, match="Input/output"):
+                roster.rewrite(records)
+        roster.append([("entry", b"later")])
+        assert roster.read() == ([*records, ("entry", b"later")], "")
