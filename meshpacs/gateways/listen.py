@@ -10,6 +10,7 @@ import sys
 from functools import partial
 
 import anyio.abc
+import structlog
 import trio
 from anycorn import Config
 from anycorn.app_wrappers import ASGIWrapper
@@ -23,6 +24,8 @@ from meshpacs.model.address import parse_address, write_address
 from meshpacs.model.errors import LocalFault
 from meshpacs.model.limits import ADMIN_STRANGER_S
 from meshpacs.node.callers import Caller, admin_callers, peer_address
+
+log = structlog.get_logger()
 
 GRACE_S = 1.0
 """How long requests under way may take once the node stops. A guess: the whole stop takes 5 s."""
@@ -69,16 +72,24 @@ class _Server:
         self._config.include_server_header = False
 
     async def serve(self, stream: trio.SocketStream) -> None:
-        """One connection."""
-        address = peer_address(stream)
-        with self.callers.enter(address) as caller, caller.scope:
+        """One connection; raises nothing."""
+        with self.callers.enter(peer_address(stream)) as caller, caller.scope:
             caller.scope.deadline = trio.current_time() + ADMIN_STRANGER_S
-            state = ConnectionState({ADMITTED: partial(self._known, caller)})
-            # anycorn speaks anyio's streams: the socket changes hands.
-            raw = socket.socket(fileno=stream.socket.detach())
-            with raw:
-                served = await anyio.abc.SocketStream.from_socket(raw)
-                await TCPServer(self._app, self._config, self.context, state, served).run()
+            try:
+                # anycorn speaks anyio's streams: the socket changes hands.
+                with socket.socket(fileno=stream.socket.detach()) as raw:
+                    await self._speak(raw, caller)
+            except Exception:
+                # A task's top: a fault in serving one must not end all others.
+                log.exception("admin_connection_failed")
+
+    async def _speak(self, raw: socket.socket, caller: Caller) -> None:
+        try:
+            stream = await anyio.abc.SocketStream.from_socket(raw)
+        except ValueError:  # anyio's word for one that has hung up meanwhile
+            return
+        state = ConnectionState({ADMITTED: partial(self._known, caller)})
+        await TCPServer(self._app, self._config, self.context, state, stream).run()
 
     def _known(self, caller: Caller) -> None:
         self.callers.known(caller)

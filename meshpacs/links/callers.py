@@ -162,6 +162,8 @@ def _source(address: str) -> str:
         found = ipaddress.ip_address(host)
     except ValueError:
         return address
-    if found.version == 4:
+    if isinstance(found, ipaddress.IPv4Address):
         return host
+    if found.ipv4_mapped is not None:  # a listener for both families
+        return str(found.ipv4_mapped)
     return str(ipaddress.ip_network((int(found), 64), strict=False))

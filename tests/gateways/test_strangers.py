@@ -1,11 +1,15 @@
 """Who connects to the admin API and dawdles is cut off, and holds up nobody."""
 
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
 import trio.testing
+from anycorn.tcp_server import TCPServer
+from structlog.testing import capture_logs
 
 from meshpacs.gateways.gate import BODY_S
 from meshpacs.gateways.http import admin_app
@@ -148,3 +152,29 @@ def test_a_node_has_files_left_when_its_listeners_are_full() -> None:
     """Of the 1,024 that many systems allow; half a hundred are for the archive and what else."""
     mesh = limits.LINKS + limits.STRANGERS + limits.HANDSHAKES
     assert mesh + ADMIN_STRANGERS + ADMIN_CALLERS <= 1024 - 128
+
+
+async def test_who_is_gone_before_it_is_looked_at_ends_nothing() -> None:
+    async with served() as address:
+        for _ in range(3):
+            crowd = [socket.create_connection(parse_address(address)) for _ in range(20)]
+            for one in crowd:  # all within one turn of the loop, and each with a reset
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                one.close()
+            assert (await status(address)).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_fault_in_serving_one_connection_ends_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fails(_server: TCPServer) -> None:
+        await trio.lowlevel.checkpoint()
+        raise ZeroDivisionError
+
+    async with served() as address:
+        with monkeypatch.context() as patch, capture_logs() as logs:
+            patch.setattr(TCPServer, "run", fails)
+            with suppress(trio.BrokenResourceError):
+                assert await status(address) == b""
+        assert [line["event"] for line in logs] == ["admin_connection_failed"]
+        assert (await status(address)).startswith(b"HTTP/1.1 200")

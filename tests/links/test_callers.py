@@ -40,6 +40,9 @@ async def test_an_ipv6_subscriber_is_one_source_and_where_all_are_alike_the_olde
         assert not one.pushed_out
         assert pushed(many) == [0, 1, 2, 3]
     with ExitStack() as stack:
+        crowd = entered(callers, stack, *[f"[::ffff:192.0.2.{n % 2}]:9" for n in (0, 1, 1, 1)])
+        assert pushed(crowd) == [1], "by the IPv4 address that it stands for"
+    with ExitStack() as stack:
         crowd = entered(callers, stack, *[f"192.0.2.{n}:9" for n in range(5)], "unknown")
         assert pushed(crowd) == [0, 1, 2]
 
