@@ -151,20 +151,24 @@ class Verdicts:
 
     def standing(self) -> Standing:
         """Put it together."""
-        roles: dict[NodeId, list[Role]] = {}
+        added: dict[NodeId, list[Role]] = {}
+        granted: dict[NodeId, list[Role]] = {}
         reasons: dict[NodeId, str] = {}
         for add in self._additions(Add):
-            roles.setdefault(added_node(add), []).append(role_of(add.role))
-        added = dict(roles)
+            added.setdefault(added_node(add), []).append(role_of(add.role))
         redeemers, valid = self._redemptions(reasons)
         suspended: dict[NodeId, bytes] = {}
         for invite, nodes in valid.items():
             for node, role in nodes.items():
                 if len(redeemers[invite]) == 1:
-                    roles.setdefault(node, []).append(role)
+                    granted.setdefault(node, []).append(role)
                 elif node not in added:
                     suspended[node] = invite
                     reasons[node] = "Its invite was redeemed by more than one node."
+        # Whoever holds an invite can redeem it in the name of any node, whose key statement all
+        # know: that must make nobody less. What founders have said of the node itself can.
+        roles = {node: max(some, key=PRIVILEGE.index) for node, some in granted.items()}
+        roles |= {node: _least(some) for node, some in added.items()}
         suspended = {node: suspended[node] for node in sorted(suspended) if node not in roles}
         for node in self.revoked:
             roles.pop(node, None)
@@ -172,8 +176,7 @@ class Verdicts:
             reasons[node] = "It was revoked."
         assigned = self._assigned()
         members = {
-            node: self._member(node, assigned.get(node, _least(roles[node])))
-            for node in sorted(roles)
+            node: self._member(node, assigned.get(node, roles[node])) for node in sorted(roles)
         }
         return Standing(
             founders=tuple(self.founders),

@@ -289,6 +289,22 @@ def test_a_role_is_changed_by_the_last_word_of_a_founder() -> None:
     assert identity("nobody").node not in mesh.roster.members()
 
 
+def test_nobody_is_made_less_by_an_invite_that_another_redeems_in_its_name() -> None:
+    """Its key statement is known to all, so whoever holds an invite can redeem it for that node."""
+    mesh = mesh_of("bert")
+    vera = mesh.admitted("vera", role=Role.CUSTODIAN)
+    for victim, role in ((mesh.anna, Role.MEMBER), (vera, Role.CUSTODIAN)):
+        lesser = mesh.invite(f"lesser {role}", role=Role.OBSERVER)
+        planted = mesh.admission(victim, lesser, by=identity("bert"))
+        assert mesh.roster.merge(admissions=[planted])
+        assert mesh.roster.members()[victim.node].role is role
+    greater = mesh.admission(vera, mesh.invite("greater", role=Role.MEMBER))
+    mesh.take(mesh.roster.merge(admissions=[greater]))
+    assert mesh.roster.members()[vera.node].role is Role.MEMBER
+    mesh.decide(Add(vera.chain[0], "relay"))
+    assert mesh.roster.members()[vera.node].role is Role.RELAY, "founders have the last word"
+
+
 def test_where_founders_differ_the_lesser_role_holds() -> None:
     mesh, keys = together(threshold=1)
     mesh.decide(Assign(mesh.anna.node, "relay"), keys[0])
