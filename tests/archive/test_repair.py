@@ -337,8 +337,12 @@ def work(part):
         entry = take(archive, instance(f"1.2.{i}", pixels=os.urandom(2000))).entry
         out.write(f"{entry.sop_uid} {entry.root.hex()}\\n".encode())
 
-for part in range(3):
-    threading.Thread(target=work, args=(part,)).start()
+# The main thread waits: once it has ended, Python makes no new threads, and the index needs some.
+threads = [threading.Thread(target=work, args=(part,)) for part in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
 """
 
 
