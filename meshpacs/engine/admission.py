@@ -15,6 +15,9 @@ from meshpacs.model.ids import MeshId, Micros, NodeId
 from meshpacs.model.member import ASKERS
 from meshpacs.wire.bodies import ASK_CONTEXT, AskBody
 
+HELD_BACK = frozenset({Status.BUSY, Status.SKEWED})
+"""Who answers so has not sent the query on. PROTOCOL 4.5, 4.6."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
@@ -27,7 +30,7 @@ class Ruling:
     @property
     def carried(self) -> bool:
         """Whether the query is sent on: not where the mesh is to be spared, or a clock is off."""
-        return self.status not in {Status.BUSY, Status.SKEWED}
+        return self.status not in HELD_BACK
 
 
 class Admission:
@@ -51,6 +54,18 @@ class Admission:
         self._budget = Budget(TOLERANCE)
         self._settings = settings
 
+    def genuine(self, origin: NodeId, packed: bytes, signature: bytes) -> bool:
+        """Whether a member has signed this; False if its name stands in no roster of ours.
+
+        Raises:
+            PeerFault: whoever sent this should have seen that it is forged.
+        """
+        if origin not in self._roll:
+            return False
+        if not self._notary.verify(origin, ASK_CONTEXT, packed, signature):
+            raise PeerFault("A query's signature is wrong.")
+        return True
+
     def judge(
         self,
         body: AskBody,
@@ -72,10 +87,8 @@ class Admission:
         if body.mesh != self._mesh:
             raise PeerFault("A query belongs to another mesh.")
         origin = self._roll.members.get(body.origin)
-        if origin is None:
+        if origin is None or not self.genuine(body.origin, packed, signature):
             return None
-        if not self._notary.verify(body.origin, ASK_CONTEXT, packed, signature):
-            raise PeerFault("A query's signature is wrong.")
         if not self._replay.fresh(body.origin, body.boot, body.counter):
             return None
         skew = self._wall.at(now) - body.sent_at_us

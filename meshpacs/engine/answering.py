@@ -78,7 +78,10 @@ class Answering:
         remaining_ms = min(ask.remaining_ms, budget_ms)
         ask = replace(ask, hops=min(ask.hops, MEMBERS), remaining_ms=remaining_ms)
         if best is not None:
-            # A larger remaining TTL than any before: forwarded again, never evaluated again.
+            # A larger remaining TTL than any before: forwarded again, never evaluated again. The
+            # body is the one that was verified; the signature came anew.
+            if not self._admission.genuine(body.origin, ask.body, ask.signature):
+                return [*got, Send(peer, Closed(ask.token, (self._roll.node,)))]
             self._seen.note(query_id, ask.ttl)
             _, sent = self._flood.open(query_id, ask, peer, now, ball=ball, answering=False)
             return got + sent

@@ -125,7 +125,7 @@ class Engine:
         self.peers = peers = Peers(settings)
         self.attendance = attendance = Attendance()
         self._seen = seen = Seen()
-        self._flood = flood = Flood(peers, attendance, settings)
+        self._flood = flood = Flood(node, peers, attendance, settings)
         self._holding = holding = Holding(node, notary)
         admission = Admission(mesh, roll, wall, notary, boots, settings)
         self._answering = Answering(roll, wall, peers, flood, holding, admission, seen, settings)

@@ -56,8 +56,11 @@ class _Branches:
 class Flood:
     """All waves of this node."""
 
-    def __init__(self, peers: Peers, attendance: Attendance, settings: Settings) -> None:
+    def __init__(
+        self, node: NodeId, peers: Peers, attendance: Attendance, settings: Settings
+    ) -> None:
         """No wave is open."""
+        self._node = node
         self._peers = peers
         self._attendance = attendance
         self._settings = settings
@@ -263,8 +266,10 @@ class Flood:
         return self.fail(peer)
 
     def expire(self, number: int) -> list[Effect]:
-        """A wave's deadline: close it with what has come."""
+        """A wave's deadline: close it with what has come, and say what has not."""
         wave = self._waves[number]
+        if wave.answering:
+            self._hint(wave, self._node)
         for peer in wave.children.values():
             self._hint(wave, peer)
         return self._end(number, wave)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from meshpacs.engine.admission import HELD_BACK
 from meshpacs.engine.agenda import Agenda
 from meshpacs.engine.attendance import Attendance
 from meshpacs.engine.effects import DeliverFinal, DeliverRows, Effect, Send, Visit
@@ -21,7 +22,7 @@ from meshpacs.engine.wall import Wall
 from meshpacs.model.answer import MemberAnswer, Report, Row, Status
 from meshpacs.model.ids import MILLISECOND, Micros, NodeId, QueryId
 from meshpacs.model.limits import RECALLS_AT_ONCE
-from meshpacs.wire.messages import Recall
+from meshpacs.wire.messages import Ping, Recall
 
 
 @dataclass(slots=True)
@@ -157,17 +158,33 @@ class Inquiries:
         if inquiry.recalling:
             return []
         inquiry.recalling = True
-        inquiry.failed = failed = failed or inquiry.reading.spoiled
+        held_back = any(answer.status in HELD_BACK for answer in inquiry.answers.values())
+        inquiry.failed = failed = failed or inquiry.reading.spoiled or held_back
         self.turns.clear(inquiry.query_id)
         # Where nothing failed, whoever has not answered a ball is outside it.
-        if failed or not inquiry.ttl:
-            inquiry.waiting.extend(
-                node
-                for node in self._unaccounted(inquiry)
-                if node != self._roll.node
-                and not (node in inquiry.silent and self._attendance.silent(node))
-            )
-        return self._recall(inquiry, now)
+        if not failed and inquiry.ttl:
+            return self._recall(inquiry, now)
+        silent: list[NodeId] = []
+        for node in self._unaccounted(inquiry):
+            if node in inquiry.silent and self._attendance.silent(node):
+                silent.append(node)
+            elif node != self._roll.node:
+                inquiry.waiting.append(node)
+        return self._knock(silent, now) + self._recall(inquiry, now)
+
+    def _knock(self, silent: list[NodeId], now: Micros) -> list[Effect]:
+        """Ask silent members, whom nobody waits for, whether they are back.
+
+        Nothing else would make one heard that is no neighbour, if the flood comes to it and back
+        only through a member that drops it. Neighbours have their keepalives.
+        """
+        pause, effects = self._settings.keepalive_us, list[Effect]()
+        for node in silent:
+            if len(effects) == RECALLS_AT_ONCE:
+                break
+            if node not in self._peers and self._attendance.knock(node, now, pause):
+                effects.append(Visit(node, Ping(0)))
+        return effects
 
     def turn(self, query_id: QueryId, now: Micros) -> list[Effect]:
         """The flood has had its time; that it has not closed means that something failed."""

@@ -288,7 +288,7 @@ def test_a_sender_that_claims_little_time_is_left_does_not_cost_the_origin_the_a
     clinic = Clinic((ANNA, DORA))
     ask = clinic.ask(DORA, 1, remaining_ms=1)
     clinic.engine.receive(ANNA, ask, NOW)
-    assert Closed(1, (DORA,)) in sent(clinic.engine.wake(NOW + SECOND), ANNA)
+    assert Closed(1, (DORA, ME)) in sent(clinic.engine.wake(NOW + SECOND), ANNA)
     clinic.engine.local_found(some_id(ask), (ROW,), NOW + 2 * SECOND)
     effects = clinic.engine.receive(DORA, clinic.recall(DORA, 3), NOW + 3 * SECOND)
     assert [type(m) for m in sent(effects)] == [Got, Part, Closed]
@@ -402,7 +402,7 @@ def test_a_search_that_outlasts_the_deadline_closes_who_recalled() -> None:
     clinic.engine.receive(DORA, clinic.recall(DORA, 3), NOW)
     effects = clinic.engine.wake(NOW + 10 * SECOND)
     assert sent(effects, DORA) == [Closed(3)]
-    assert sent(effects, ANNA)[-1] == Closed(1)
+    assert sent(effects, ANNA)[-1] == Closed(1, (ME,))
     assert clinic.engine.local_found(some_id(ask), (ROW,), NOW + 11 * SECOND) == []
 
 

@@ -1,5 +1,7 @@
 """How copies of a query travel, and how each is closed exactly once."""
 
+from dataclasses import replace
+
 import pytest
 
 from meshpacs.engine.effects import KeepBoot, SearchLocal, Send
@@ -111,6 +113,25 @@ def test_a_copy_with_a_larger_ttl_opens_a_second_wave_and_no_second_search() -> 
     tokens = {peer: only(Ask, sent(effects, peer)).token for peer in (ANNA, CARL)}
     assert clinic.engine.receive(ANNA, Closed(tokens[ANNA]), NOW) == []
     assert clinic.engine.receive(CARL, Closed(tokens[CARL]), NOW) == [Send(BERT, Closed(2))]
+
+
+def test_a_second_copy_is_verified_like_the_first() -> None:
+    # Whoever it is sent on to may not have had the first, and would blame us for the forgery.
+    clinic = Clinic((ANNA, BERT, CARL))
+    clinic.engine.receive(ANNA, clinic.ask(DORA, 1, ttl=0, hops=3, ttl0=3), NOW)
+    true = clinic.ask(DORA, 2, ttl=2, hops=1, ttl0=3)
+    with pytest.raises(PeerFault, match="signature"):
+        clinic.engine.receive(BERT, replace(true, signature=bytes(64)), NOW)
+    assert only(Ask, sent(clinic.engine.receive(BERT, true, NOW), CARL)).ttl == 1
+
+
+def test_a_second_copy_of_somebody_who_has_left_goes_no_further() -> None:
+    clinic = Clinic((ANNA, BERT, CARL))
+    clinic.engine.receive(ANNA, clinic.ask(DORA, 1, ttl=0, hops=3, ttl0=3), NOW)
+    del clinic.members[DORA]
+    copy = clinic.ask(DORA, 2, ttl=2, hops=1, ttl0=3)
+    effects = clinic.engine.receive(BERT, copy, NOW)
+    assert effects == [Send(BERT, Got(2)), Send(BERT, Closed(2, (ME,)))]
 
 
 @pytest.mark.parametrize(
@@ -338,6 +359,14 @@ def test_time_that_has_run_out_is_not_handed_on() -> None:
     assert sent(effects, BERT) == []
     ends = clinic.engine.local_found(some_id(ask), (), NOW)
     assert only(Closed, sent(ends, ANNA)).unreached == (BERT,)
+
+
+def test_a_search_that_outlasts_its_wave_is_named_as_unreached() -> None:
+    # Without a hint the origin of a ball would take us to be outside.
+    clinic = Clinic((ANNA,))
+    clinic.engine.receive(ANNA, clinic.ask(DORA, 1, ttl=1, ttl0=2, remaining_ms=500), NOW)
+    ends = clinic.engine.wake(NOW + 500 * MILLISECOND)
+    assert sent(ends, ANNA) == [Closed(1, (ME,))]
 
 
 def test_a_got_for_nothing_is_ignored() -> None:

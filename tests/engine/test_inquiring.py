@@ -15,11 +15,11 @@ from meshpacs.engine.effects import (
 from meshpacs.model.answer import Row, Status
 from meshpacs.model.content import StudyState
 from meshpacs.model.errors import LocalFault, Unavailable
-from meshpacs.model.ids import SECOND, Digest, QueryId
+from meshpacs.model.ids import SECOND, Digest, Micros, QueryId
 from meshpacs.model.limits import BODY_BYTES, OWN_QUERIES
 from meshpacs.model.member import Member, Role
 from meshpacs.model.query import Ball, Everyone, Query, Scope
-from meshpacs.wire.messages import Ask, Cancel, Closed, Got, Part, Recall
+from meshpacs.wire.messages import Ask, Cancel, Closed, Got, Part, Ping, Pong, Recall
 from meshpacs.wire.parts import cut
 from tests.engine.clinic import (
     ANNA,
@@ -47,10 +47,10 @@ ALL = (ANNA, BERT, CARL, DORA)
 class Asked:
     """A clinic that has just asked, and the copies that went out."""
 
-    def __init__(self, clinic: Clinic, scope: Scope = EVERYONE) -> None:
+    def __init__(self, clinic: Clinic, scope: Scope = EVERYONE, now: Micros = NOW) -> None:
         self.clinic = clinic
         self.engine = clinic.engine
-        self.query_id, self.effects = clinic.engine.ask(CT, scope, NOW)
+        self.query_id, self.effects = clinic.engine.ask(CT, scope, now)
         self.copies = {
             effect.peer: effect.message
             for effect in self.effects
@@ -289,6 +289,45 @@ def test_a_silent_member_is_not_waited_for_again() -> None:
     assert statuses(final(again.answer(CARL)))[DORA] is Status.UNREACHABLE
 
 
+def test_a_silent_member_far_away_is_pinged_now_and_then_and_waited_for_once_it_is_heard() -> None:
+    # It may be back, and hidden by the one member through whom we would hear of it.
+    clinic = Clinic((ANNA, BERT, CARL))
+
+    def ask(now: int) -> list[Effect]:
+        asked = Asked(clinic, now=now)
+        asked.engine.local_found(asked.query_id, (), now)
+        for who in (ANNA, BERT):
+            asked.answer(who, now)
+        return asked.answer(CARL, now)
+
+    first = ask(NOW)
+    assert [type(m) for m in sent(first, DORA)] == [Recall]
+    clinic.engine.unreachable(DORA, NOW + 20)
+    pinged = ask(NOW + 30)
+    assert only(Ping, sent(pinged, DORA))
+    assert statuses(final(pinged))[DORA] is Status.UNREACHABLE
+    assert sent(ask(NOW + 40), DORA) == []
+    assert only(Ping, sent(ask(NOW + 30 + 30 * SECOND), DORA))
+    clinic.engine.receive(DORA, Pong(0, NOW), NOW + 31 * SECOND, direct=True)
+    assert only(Recall, sent(ask(NOW + 32 * SECOND), DORA))
+
+
+def test_a_silent_neighbour_is_left_to_its_keepalives() -> None:
+    asked = Asked(Clinic(ALL))
+    asked.engine.local_found(asked.query_id, (), NOW)
+    for who in (ANNA, BERT, CARL):
+        asked.answer(who)
+    asked.engine.wake(NOW + SECOND)
+    asked.engine.wake(NOW + SECOND + 1_500_000)
+    again = Asked(asked.clinic)
+    again.engine.local_found(again.query_id, (), NOW)
+    for who in (ANNA, BERT):
+        again.answer(who)
+    effects = again.answer(CARL)
+    assert sent(effects, DORA) == []
+    assert statuses(final(effects))[DORA] is Status.UNREACHABLE
+
+
 def test_a_frozen_neighbour_costs_its_patience_and_a_visit_s_once() -> None:
     asked = Asked(Clinic(ALL))
     asked.engine.local_found(asked.query_id, (), NOW)
@@ -466,6 +505,25 @@ def test_a_ball_is_not_complete_where_it_failed_and_left_out_a_neighbour() -> No
     assert statuses(report)[BERT] is Status.OUTSIDE
     assert report.doubtful
     assert not report.complete
+
+
+@pytest.mark.parametrize("held_back", [Status.BUSY, Status.SKEWED])
+def test_a_ball_is_doubtful_where_somebody_did_not_send_it_on(held_back: Status) -> None:
+    # What lies behind a member that is too busy, or whose clock is off, was never asked.
+    asked = Asked(Clinic((ANNA, BERT)), Ball(2))
+    asked.engine.local_found(asked.query_id, (), NOW)
+    ask = asked.copies[ANNA]
+    for part in asked.clinic.answer(ANNA, ask, changes={"status": held_back.value}):
+        asked.engine.receive(ANNA, Part(ask.token, part), NOW)
+    asked.engine.receive(ANNA, Closed(ask.token), NOW)
+    recalls = {e.peer: e.message for e in asked.answer(BERT) if isinstance(e, Visit)}
+    assert set(recalls) == {CARL, DORA}
+    effects: list[Effect] = []
+    for who, recall in recalls.items():
+        assert isinstance(recall, Recall)
+        effects += asked.engine.receive(who, Closed(recall.token), NOW, direct=True)
+    assert statuses(final(effects))[CARL] is Status.OUTSIDE
+    assert final(effects).doubtful
 
 
 def test_a_ball_in_which_a_part_was_spoiled_is_recalled() -> None:
