@@ -1,16 +1,29 @@
 """`python -m meshpacs_sim nights|identities`: campaigns for people, with seeds, counts, verdicts.
 
-Exits 0 if no rule was broken, 2 if one was; the line that says so names the seed.
+Stops at the first rule that was broken, names the seed, and says how to see it again. Exits 0 if
+none was, 2 if one was.
 """
 
 import argparse
 import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
 
-from meshpacs_sim import campaigns
-from meshpacs_sim.checkers import SAFETY, Violation
-from meshpacs_sim.nights import Night, night
+from meshpacs_sim.campaigns import Flooded
+from meshpacs_sim.nights import Night
+from meshpacs_sim.safety import SAFETY
+from meshpacs_sim.trouble import FAULTS
+from meshpacs_sim.worlds import each_of, one_flood, one_night
+
+T = TypeVar("T")
+
+PROGRESS_S = 15.0
+"""Seconds between two lines that say how far it is."""
+
+LIVENESS = ("EveryQueryEnds", "TheHonestAreFound", "EverybodyAnswers", "AWrongClockIsNamed")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -23,76 +36,104 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seeds", type=int, default=30, help="how many worlds (default: 30)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (default: 0)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
     parser.add_argument("--verbose", action="store_true", help="one line for each world")
+    parser.add_argument("--table", type=Path, help="nights: a file for which fault each seed met")
     asked = parser.parse_args(words)
     seeds = range(asked.first, asked.first + asked.seeds)
-    run = _nights if asked.campaign == "nights" else _identities
-    broken = run(seeds, verbose=asked.verbose)
-    _say(f"verdict: {f'{broken} of {len(seeds)} seeds broke a rule' if broken else 'all held'}")
-    return 2 if broken else 0
+    began = time.monotonic()
+    if asked.campaign == "nights":
+        nights = each_of(one_night, seeds, asked.jobs)
+        held = _nights(nights, seeds, asked.table, verbose=asked.verbose)
+    else:
+        floods = each_of(one_flood, seeds, asked.jobs)
+        held = _identities(floods, seeds, verbose=asked.verbose)
+    took = f"{time.monotonic() - began:.0f} s"
+    _say(f"verdict: {'all held' if held else 'a rule was broken'} ({took})")
+    return 0 if held else 2
 
 
-def _nights(seeds: range, *, verbose: bool) -> int:
-    faults: Counter[str] = Counter()
-    statuses: Counter[str] = Counter()
-    queries = events = broken = 0
-    for seed in seeds:
-        try:
-            shown = night(seed)
-        except Violation as violation:
-            broken += 1
-            _say(f"seed {seed}: {violation}")
-            continue
-        except Exception as error:  # noqa: BLE001 - an engine that raises has lost its world
-            broken += 1
-            _say(f"seed {seed}: {type(error).__name__}: {error}")
-            continue
-        if verbose:
-            _say(_line(shown))
-        faults += shown.faults
-        statuses += shown.statuses
-        queries += shown.queries
-        events += shown.events
-    _say(f"nights: seeds {seeds.start} to {seeds.stop - 1}, {queries} queries, {events} events")
+# ---------------------------------------------------------------- all of them
+
+
+def _nights(
+    shown: Iterator[Night | str], seeds: range, table: Path | None, *, verbose: bool
+) -> bool:
+    lived: list[Night] = []
+    broken = _until_broken("nights", shown, seeds, lived, _line if verbose else None)
+    if table is not None:
+        table.write_text("".join(_rows(lived)), encoding="utf-8")
+    faults, met, statuses = Counter[str](), Counter[str](), Counter[str]()
+    for each in lived:
+        faults += each.faults
+        met.update(each.faults.keys())
+        statuses += each.statuses
+    queries, events = sum(n.queries for n in lived), sum(n.events for n in lived)
+    lying = [n for n in lived if n.lying]
+    _say(f"nights: {len(lived)} from seed {seeds.start}, {queries} queries, {events} events")
     _say(f"faults: {_counts(faults)}")
+    _say(f"nights that met each: {_counts(met)}")
     _say(f"members in finals: {_counts(statuses)}")
+    _say(f"healed while {sum(n.lying for n in lying)} members lied: {len(lying)} nights")
+    _say(f"links cut for a breach, all of liars: {sum(n.blamed for n in lived)}")
+    _say(f"members that were not heard after a roll-back: {sum(n.outdated for n in lived)}")
     _say(f"safety: {', '.join(checker.__name__ for checker in SAFETY)}")
-    _say("liveness: EveryQueryEnds, EverybodyAnswers")
-    return broken
+    _say(f"liveness: {', '.join(LIVENESS)}")
+    return not broken
 
 
-def _identities(seeds: range, *, verbose: bool) -> int:
-    asks = queries = events = hosts = broken = 0
-    kinds: Counter[str] = Counter()
-    for seed in seeds:
-        try:
-            shown = campaigns.identities_hold(seed)
-            campaigns.unit_latency_is_exact(seed)
-        except Violation as violation:
-            broken += 1
-            _say(f"seed {seed}: {violation}")
-            continue
-        except Exception as error:  # noqa: BLE001 - an engine that raises has lost its world
-            broken += 1
-            _say(f"seed {seed}: {type(error).__name__}: {error}")
-            continue
-        if verbose:
-            _say(f"seed {seed}: {shown.graph.name}, {shown.asks} Asks, {shown.events} events")
-        kinds[shown.graph.name.split("(")[0]] += 1
-        hosts += shown.graph.size
-        asks += shown.asks
-        queries += shown.queries
-        events += shown.events
-    _say(f"identities: seeds {seeds.start} to {seeds.stop - 1}, {queries} queries, {asks} Asks")
+def _identities(shown: Iterator[Flooded | str], seeds: range, *, verbose: bool) -> bool:
+    lived: list[Flooded] = []
+    broken = _until_broken("identities", shown, seeds, lived, _cost if verbose else None)
+    kinds = Counter(each.graph.name.split("(")[0] for each in lived)
+    queries, asks = sum(each.queries for each in lived), sum(each.asks for each in lived)
+    hosts, events = sum(each.graph.size for each in lived), sum(each.events for each in lived)
+    _say(f"identities: {len(lived)} from seed {seeds.start}, {queries} queries, {asks} Asks")
     _say(f"graphs: {_counts(kinds)}; {hosts} hosts, {events} events")
-    return broken
+    return not broken
+
+
+def _until_broken(
+    campaign: str,
+    shown: Iterator[T | str],
+    seeds: range,
+    lived: list[T],
+    line: Callable[[T], str] | None,
+) -> bool:
+    """Take in worlds until one is broken; True if one was."""
+    began = said = time.monotonic()
+    for seed, each in zip(seeds, shown, strict=False):
+        if isinstance(each, str):
+            _say(f"seed {seed}: {each}")
+            _say(f"again: python -m meshpacs_sim {campaign} --first {seed} --seeds 1")
+            return True
+        lived.append(each)
+        if line is not None:
+            _say(f"seed {seed}: {line(each)}")
+        elif time.monotonic() - said > PROGRESS_S:
+            said = time.monotonic()
+            _say(f"{len(lived)} of {len(seeds)} held, {said - began:.0f} s")
+    return False
+
+
+def _rows(lived: Sequence[Night]) -> Iterator[str]:
+    """Lines of tab-separated fields: which fault each seed met, and how often."""
+    heads = ("seed", "mesh", "queries", "events", "lying", *FAULTS, "trace")
+    yield "\t".join(heads) + "\n"
+    for each in lived:
+        counts = [each.queries, each.events, each.lying, *(each.faults[name] for name in FAULTS)]
+        yield "\t".join(map(str, (each.seed, each.mesh, *counts, each.digest))) + "\n"
 
 
 def _line(shown: Night) -> str:
     return (
-        f"seed {shown.seed}: {shown.mesh}, {shown.queries} queries, {shown.events} events, "
+        f"{shown.mesh}, {shown.queries} queries, {shown.events} events, "
         f"faults {_counts(shown.faults)}, trace {shown.digest[:16]}"
     )
+
+
+def _cost(shown: Flooded) -> str:
+    return f"{shown.graph.name}, {shown.asks} Asks, {shown.events} events"
 
 
 def _counts(counter: Counter[str]) -> str:

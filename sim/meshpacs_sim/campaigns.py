@@ -11,10 +11,11 @@ from meshpacs.model.answer import Status
 from meshpacs.model.ids import MILLISECOND, SECOND, Micros
 from meshpacs.model.query import Ball, Everyone
 from meshpacs_sim import identities, topologies
-from meshpacs_sim.checkers import Violation, safety
+from meshpacs_sim.checkers import Violation
 from meshpacs_sim.graphs import Graph
 from meshpacs_sim.measures import Measures
 from meshpacs_sim.network import UNIT, Latency
+from meshpacs_sim.safety import safety
 from meshpacs_sim.world import World
 
 LONGEST_US: Micros = 30 * SECOND

@@ -39,9 +39,17 @@ class Shelves:
     def __init__(self, records: Sequence[Record]) -> None:
         """Hold these; the order is the order of the rows."""
         self._held = tuple((record, _state(record)) for record in records)
+        self._found: dict[Query, tuple[tuple[Row, ...], bool]] = {}
+        """Answers given before: what is held does not change."""
 
     def search(self, query: Query) -> tuple[tuple[Row, ...], bool]:
         """Every record that matches, up to the limit."""
+        known = self._found.get(query)
+        if known is None:
+            known = self._found[query] = self._look(query)
+        return known
+
+    def _look(self, query: Query) -> tuple[tuple[Row, ...], bool]:
         found = [
             Row(record, (state,))
             for record, state in self._held

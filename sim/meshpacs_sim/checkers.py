@@ -2,7 +2,9 @@
 """Safety: what must never happen, in any weather. Each checker is one rule with a name.
 
 A checker raises `Violation` at the moment at which its rule is broken, so that the trace ends
-there. What must happen *eventually* is judged apart, after healing, in `liveness.py`.
+there. What must happen *eventually* is judged apart, after healing, in `liveness.py`. Rules bind
+the honest: of what a member sent that lies, or has ever lied, nothing is held against it, and
+everything against whoever was taken in. The rules that liars are there for are in `honesty.py`.
 """
 
 from dataclasses import dataclass
@@ -10,8 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from meshpacs.model.answer import Report, Row, Status
 from meshpacs.model.ids import MILLISECOND, SECOND, Micros, NodeId, QueryId
-from meshpacs.wire.messages import Ask, Cancel, Closed, Got, Message, Part, Pong, Recall
-from meshpacs_sim.bodies import Bodies
+from meshpacs.model.limits import MEMBERS
+from meshpacs.wire.messages import Ask, Cancel, Closed, Got, Message, Part, Ping, Pong, Recall
 from meshpacs_sim.hosts import Asking
 from meshpacs_sim.observers import DIRECT, UNLINKED, Observer
 
@@ -50,11 +52,12 @@ class Checker(Observer):
 class _Copy:
     """One Ask on one link."""
 
-    query_id: QueryId
     life: int = 0
     """Of the receiver, once the copy has arrived."""
+    due: int = 0
+    """How often it has arrived: once, unless a liar repeats itself."""
     got: bool = False
-    closed: bool = False
+    closed: int = 0
 
 
 class OneClosedForEachAsk(Checker):
@@ -63,9 +66,11 @@ class OneClosedForEachAsk(Checker):
     def begin(self, world: "World") -> None:
         """No copy is under way."""
         super().begin(world)
-        self._bodies = Bodies()
+        self._bodies = world.bodies
         self._copies: dict[tuple[int, int, int, int], _Copy] = {}
         """(asker, asked, serial of the link, token)"""
+        self._of_query: dict[tuple[int, int, QueryId], list[_Copy]] = {}
+        """(asker, asked, query)"""
         self._recalls: dict[tuple[int, int, int], int] = {}
         """(asker, asked, token): recalls that came, less those that were closed."""
 
@@ -74,15 +79,21 @@ class OneClosedForEachAsk(Checker):
         if serial == UNLINKED:
             return
         if isinstance(message, Ask):
-            key = (src, dst, serial, message.token)
-            if key in self._copies:
-                self.violated(f"{src} uses token {message.token} twice on its link to {dst}")
-            self._copies[key] = _Copy(self._bodies.read(message.body)[0])
+            self._ask(src, dst, message, serial)
         elif isinstance(message, Recall):
             recall = (src, dst, message.token)
             self._recalls[recall] = self._recalls.get(recall, 0) + 1
-        elif isinstance(message, Got | Closed):
+        elif isinstance(message, Got | Closed) and not self.world.hosts[src].lied:
             self._answer(src, dst, message, serial)
+
+    def _ask(self, src: int, dst: int, ask: Ask, serial: int) -> None:
+        key = (src, dst, serial, ask.token)
+        if key not in self._copies:
+            copy = self._copies[key] = _Copy()
+            query = (src, dst, self._bodies.read(ask.body)[0])
+            self._of_query.setdefault(query, []).append(copy)
+        elif not self.world.hosts[src].lied:
+            self.violated(f"{src} uses token {ask.token} twice on its link to {dst}")
 
     def _answer(self, src: int, dst: int, message: Got | Closed, serial: int) -> None:
         token = message.token
@@ -96,28 +107,27 @@ class OneClosedForEachAsk(Checker):
                 self._recalls[dst, src, token] = left - 1
         elif isinstance(message, Got):
             copy.got = True
-        elif copy.closed:
+        elif copy.closed == copy.due:
             self.violated(f"{src} closes token {token} of {dst} twice")
         else:
-            copy.closed = True
+            copy.closed += 1
 
     def arrived(self, now: Micros, src: int, dst: int, message: Message, serial: int) -> None:
         """A copy is in the hands of its receiver; or it is called back."""
         if isinstance(message, Ask):
-            self._copies[src, dst, serial, message.token].life = self.world.hosts[dst].life
+            copy = self._copies[src, dst, serial, message.token]
+            copy.life, copy.due = self.world.hosts[dst].life, copy.due + 1
         elif isinstance(message, Cancel):
-            for (asker, asked, _, _), copy in self._copies.items():
+            for copy in self._of_query.get((src, dst, message.query_id), ()):
                 # Copies that are still on the road were sent after the Cancel.
-                mine = (asker, asked, copy.query_id) == (src, dst, message.query_id)
-                if mine and copy.life:
-                    copy.got = copy.closed = True
+                copy.got, copy.closed = copy.got or copy.due > 0, copy.due
 
     def ended(self, now: Micros) -> None:
         """Whoever is still linked and alive has closed everything that it was asked."""
         for (asker, asked, serial, token), copy in self._copies.items():
             host = self.world.hosts[asked]
             alive = host.able and host.life == copy.life and host.links.get(asker) == serial
-            if alive and not (copy.got and copy.closed):
+            if alive and not host.lied and not (copy.got and copy.closed == copy.due):
                 missing = "closed" if copy.got else "acknowledged"
                 self.violated(f"{asked} never {missing} token {token} of {asker}")
 
@@ -144,7 +154,7 @@ class TtlAndTimeFall(Checker):
     def begin(self, world: "World") -> None:
         """No copy has been seen."""
         super().begin(world)
-        self._bodies = Bodies()
+        self._bodies = world.bodies
         self._best: dict[tuple[int, int, QueryId], tuple[int, int]] = {}
         """The most TTL and time that a host has been given, in this life."""
 
@@ -153,11 +163,13 @@ class TtlAndTimeFall(Checker):
         if isinstance(message, Ask):
             key = (dst, self.world.hosts[dst].life, self._bodies.read(message.body)[0])
             ttl, time = self._best.get(key, (-1, -1))
-            self._best[key] = (max(ttl, message.ttl), max(time, message.remaining_ms))
+            # What a liar says beyond the signed budget was given by nobody.
+            given = min(message.remaining_ms, self._bodies.read(message.body)[1].budget_ms)
+            self._best[key] = (max(ttl, message.ttl), max(time, given))
 
     def sent(self, now: Micros, src: int, dst: int, message: Message, serial: int) -> None:
         """Compare with what the sender was given."""
-        if not isinstance(message, Ask):
+        if not isinstance(message, Ask) or self.world.hosts[src].lied:
             return
         query_id, body = self._bodies.read(message.body)
         ttl, hops = message.ttl, message.hops
@@ -166,6 +178,8 @@ class TtlAndTimeFall(Checker):
         else:
             key = (src, self.world.hosts[src].life, query_id)
             best = self._best.get(key, (-1, -1))
+        if hops > MEMBERS + 1:
+            self.violated(f"{src} says that a copy has crossed {hops} links")
         if body.ttl0 and ttl + hops > body.ttl0:
             self.violated(f"{src} promises {ttl} more hops after {hops}, of {body.ttl0}")
         if ttl < 0 or ttl > max(best[0] - 1, 0) or (body.ttl0 and best[0] < 1):
@@ -181,7 +195,7 @@ class NotBeyondTheBall(Checker):
     def begin(self, world: "World") -> None:
         """No query is known."""
         super().begin(world)
-        self._bodies = Bodies()
+        self._bodies = world.bodies
         self._hops: dict[int, tuple[int | None, ...]] = {}
         """From each origin."""
 
@@ -189,12 +203,18 @@ class NotBeyondTheBall(Checker):
         """Measure how far the copy has come."""
         if isinstance(message, Ask) and self.world.settings.frozen_overlay:
             _, body = self._bodies.read(message.body)
-            origin = self.world.index[body.origin]
-            if origin not in self._hops:
-                self._hops[origin] = self.world.graph.distances(origin)
-            distance = self._hops[origin][dst]
-            if body.ttl0 and (distance is None or distance > body.ttl0):
+            origin, hosts = self.world.index[body.origin], self.world.hosts
+            # A liar next to the honest can say that it is next to the origin.
+            begun = [origin, *(host.index for host in hosts if host.lied)]
+            distance = min(self._distance(one, dst) for one in begun)
+            if body.ttl0 and distance > body.ttl0:
                 self.violated(f"{dst} is {distance} hops from {origin}, beyond {body.ttl0}")
+
+    def _distance(self, one: int, other: int) -> int:
+        if one not in self._hops:
+            self._hops[one] = self.world.graph.distances(one)
+        distance = self._hops[one][other]
+        return self.world.graph.size if distance is None else distance
 
 
 class OneFinal(Checker):
@@ -251,6 +271,8 @@ class AnsweredMeansAnswered(Checker):
         for member in report.members:
             index = self.world.index[member.node]
             rows = self._given.pop((query_id, member.node), None)
+            if self.world.hosts[index].lied:
+                continue  # about its own archive a member may say what it likes
             found = self._found.get((index, query_id), [])
             true = True
             if member.status is Status.ANSWERED:
@@ -278,11 +300,20 @@ class EverybodyNamed(Checker):
 
 
 class HonestAreNotBlamed(Checker):
-    """Nobody here breaks the protocol, so nobody may be accused of it."""
+    """Who keeps to the protocol is not accused of breaking it, whatever liars hand on to it.
+
+    Who carries what it cannot read may be suspected; that costs it nothing.
+    """
 
     def blamed(self, now: Micros, host: int, peer: int, what: str) -> None:
         """An accusation."""
-        self.violated(f"{host} accuses {peer}: {what}")
+        if not (self.world.hosts[host].lied or self.world.hosts[peer].lied):
+            self.violated(f"{host} accuses {peer}: {what}")
+
+    def suspected(self, now: Micros, host: int, peer: int, what: str) -> None:
+        """Where nobody lies there is nothing to suspect."""
+        if not any(each.lied for each in self.world.hosts):
+            self.violated(f"{host} suspects {peer}: {what}")
 
 
 class VisitsAreForRecalls(Checker):
@@ -290,7 +321,8 @@ class VisitsAreForRecalls(Checker):
 
     def sent(self, now: Micros, src: int, dst: int, message: Message, serial: int) -> None:
         """Look at what goes there."""
-        if serial == DIRECT and not isinstance(message, Recall | Got | Part | Closed | Pong):
+        fit = isinstance(message, Recall | Got | Part | Closed | Ping | Pong)
+        if serial == DIRECT and not fit and not self.world.hosts[src].lied:
             self.violated(f"{src} sends {dst} a {type(message).__name__} directly")
 
 
@@ -332,23 +364,3 @@ class CalmIsComplete(Checker):
             if member.status not in (Status.ANSWERED, Status.TRUNCATED):
                 index = self.world.index[member.node]
                 self.violated(f"{host} reports {index} as {member.status.value}")
-
-
-SAFETY: tuple[type[Checker], ...] = (
-    OneClosedForEachAsk,
-    EvaluatedOnce,
-    TtlAndTimeFall,
-    NotBeyondTheBall,
-    OneFinal,
-    AnsweredMeansAnswered,
-    EverybodyNamed,
-    HonestAreNotBlamed,
-    VisitsAreForRecalls,
-    NothingStale,
-    CalmIsComplete,
-)
-
-
-def safety() -> list[Checker]:
-    """One of each."""
-    return [make() for make in SAFETY]

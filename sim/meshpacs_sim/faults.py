@@ -2,7 +2,8 @@
 
 from meshpacs.model.ids import Micros
 from meshpacs_sim.acts import Fin
-from meshpacs_sim.hosts import Asking, Host
+from meshpacs_sim.flooders import Flooder
+from meshpacs_sim.hosts import Asking, Copy, Host, Liar
 from meshpacs_sim.world import EPOCH_US, World
 
 # ---------------------------------------------------------------- hosts
@@ -34,6 +35,7 @@ def crash(world: World, index: int, *, dark: bool = False) -> None:
     world.tell("troubled", f"crash {index} dark={dark}")
     world.tell("crashed", index)
     host.engine, host.frozen, host.dark = None, False, dark
+    host.cut.clear()
     for peer, serial in host.links.items():
         if not dark:
             world.network.post(world.network.control(index, peer), Fin(serial), world.now)
@@ -55,6 +57,44 @@ def restart(world: World, index: int) -> None:
     """A node that is down begins its next life."""
     world.tell("troubled", f"restart {index}")
     world.start(world.hosts[index])
+
+
+def back_up(world: World, index: int) -> None:
+    """Copy what this node keeps durably, as a backup of its home does."""
+    host = world.hosts[index]
+    host.copy = Copy(host.stored_boot, dict(host.kept_boots), tuple(host.kept_roster))
+
+
+def roll_back(world: World, index: int) -> None:
+    """A node that is down finds an old copy of what it kept in the place of what it knew last."""
+    host = world.hosts[index]
+    world.tell("troubled", f"roll_back {index}")
+    if host.copy is not None:
+        host.stored_boot = host.copy.stored_boot
+        host.kept_boots = dict(host.copy.kept_boots)
+        host.kept_roster = list(host.copy.kept_roster)
+
+
+# ---------------------------------------------------------------- members that mean harm
+
+
+def lie(world: World, index: int, liar: Liar) -> None:
+    """From here on what this member sends passes through somebody's hands."""
+    world.tell("troubled", f"lie {index}")
+    world.hosts[index].liar, world.hosts[index].lied = liar, True
+
+
+def repent(world: World, index: int) -> None:
+    """A liar sends what its engine says again."""
+    world.tell("troubled", f"repent {index}")
+    world.hosts[index].liar = None
+
+
+def flood(world: World, index: int, flooder: Flooder, queries: int) -> None:
+    """A member asks everyone, all at once, whatever its own budget says."""
+    world.tell("troubled", f"flood {index} {queries}")
+    world.hosts[index].lied = True
+    flooder.burst(queries)
 
 
 # ---------------------------------------------------------------- links
@@ -140,6 +180,6 @@ def set_clock(world: World, index: int, offset_us: Micros) -> None:
     """A wall clock jumps to `offset_us` ahead of the true time; monotonic time does not."""
     world.tell("troubled", f"set_clock {index} {offset_us}")
     host: Host = world.hosts[index]
-    host.wall_offset_us = offset_us
+    host.wall_offset_us, host.clock_wrong_us = offset_us, world.now
     if host.engine is not None:
         host.engine.clock(EPOCH_US + offset_us)

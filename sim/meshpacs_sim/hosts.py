@@ -1,12 +1,15 @@
 """One imaginary machine: its engine, its disk, its clock, and what survives a crash."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from meshpacs.engine.engine import Engine
 from meshpacs.model.answer import Report, Row
 from meshpacs.model.ids import MILLISECOND, MeshId, Micros, NodeId, QueryId
 from meshpacs.model.query import Query, Scope
+from meshpacs.wire.messages import Message
 from meshpacs_sim.acts import Entry, Found
 from meshpacs_sim.cellar import Cellar
 
@@ -61,6 +64,27 @@ class Disk:
     """Answers that a stuck disk still owes."""
 
 
+class Liar(Protocol):
+    """What stands between a member's engine and its links, once the member lies."""
+
+    def hear(self, src: int, message: Message) -> None:
+        """A message is about to reach the engine."""
+        ...
+
+    def instead(self, dst: int, message: Message) -> Sequence[Message]:
+        """What is sent in the place of what the engine wants sent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """An old copy of what a node keeps durably: a backup."""
+
+    stored_boot: int
+    kept_boots: dict[NodeId, int]
+    kept_roster: tuple[tuple[bytes, ...], ...]
+
+
 @dataclass(slots=True)
 class Host:
     """One machine."""
@@ -88,9 +112,21 @@ class Host:
     disk: Disk = field(default_factory=Disk)
     wall_offset_us: Micros = 0
     """This clock minus the true time."""
+    clock_wrong_us: Micros = -1
+    """When this clock was last put right; negative if it was never wrong."""
     stored_boot: int = 0
     kept_boots: dict[NodeId, int] = field(default_factory=dict)
     kept_roster: list[tuple[bytes, ...]] = field(default_factory=list)
+    copy: Copy | None = None
+    """The last backup of the three above."""
+    heard_boots: dict[NodeId, int] = field(default_factory=dict)
+    """The highest boots of those who dialled, in this life and as they were kept."""
+    liar: Liar | None = None
+    """Who alters what this member sends, while it lies."""
+    lied: bool = False
+    """It lies, floods, or has done so: nothing is promised about it any more."""
+    cut: dict[tuple[int, int], None] = field(default_factory=dict)
+    """Peer and token of answers of which the outbox has dropped a part."""
     wake_at: Micros | None = None
     """When the alarm is set for."""
     alarm: int = 0

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from meshpacs.model.ids import Micros, QueryId
 from meshpacs.wire.codec import encode
 from meshpacs.wire.messages import Ask, Cancel, Closed, Got, Message, Part, Recall
-from meshpacs_sim.bodies import Bodies
 from meshpacs_sim.observers import UNLINKED, Observer
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ class Measures(Observer):
     def __init__(self, *, sizes: bool = False) -> None:
         """Begin at nothing."""
         self._sizes = sizes
-        self._bodies = Bodies()
         self._tokens: dict[tuple[int, int, int], tuple[QueryId, bool]] = {}
         """(asker, asked, token): the query, and whether it is a recall."""
         self.messages: Counter[str] = Counter()
@@ -86,6 +84,7 @@ class Measures(Observer):
 
     def begin(self, world: "World") -> None:
         """Learn the hosts' names."""
+        self._bodies = world.bodies
         self._names = [host.node for host in world.hosts]
 
     def searching(self, now: Micros, host: int, query_id: QueryId) -> None:

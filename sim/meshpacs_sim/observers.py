@@ -61,7 +61,10 @@ class Observer:
         """A node begins a life."""
 
     def blamed(self, now: Micros, host: int, peer: int, what: str) -> None:
-        """An engine says that a peer has broken the protocol."""
+        """An engine says that a peer has broken the protocol; it costs them their link."""
+
+    def suspected(self, now: Micros, host: int, peer: int, what: str) -> None:
+        """An engine was handed what is no answer by a peer that may not have made it."""
 
     def troubled(self, now: Micros, what: str) -> None:
         """The scenario makes or mends a fault."""

@@ -1,13 +1,14 @@
 """Links between hosts as they come and go: dials, hang-ups, and direct links for visits."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshpacs.model.ids import SECOND, Micros
-from meshpacs.model.limits import HANDSHAKE_S
-from meshpacs.wire.messages import Message
-from meshpacs_sim.acts import Accepted, Call, Fin, Heard, Knock, Refused, TimeOut
+from meshpacs.model.limits import HANDSHAKE_S, UNREACHED_HINTS
+from meshpacs.wire.messages import Closed, Message, Part
+from meshpacs_sim.acts import Accepted, Arrive, Call, Fin, Heard, Knock, Refused, TimeOut
 from meshpacs_sim.hosts import Host
-from meshpacs_sim.observers import DIRECT
+from meshpacs_sim.observers import DIRECT, UNLINKED
 
 if TYPE_CHECKING:
     from meshpacs_sim.world import World
@@ -66,7 +67,7 @@ class Switchboard:
         if host.engine is None:
             world.network.post(world.network.direct(host.index, src), Refused(attempt), world.now)
             return
-        if self.whole(host.index, src):
+        if self.whole(host.index, src) or not self._fresh(host, caller):
             return
         if src in host.dials:
             # PROTOCOL 2.3: where two handshakes overlap, the smaller NodeId's dial wins.
@@ -75,10 +76,15 @@ class Switchboard:
             del host.dials[src]
         if src in host.links:
             self.lose(host, src)
+        host.heard_boots[caller.node] = caller.stored_boot
         self._serials += 1
         accepted = Accepted(attempt, self._serials)
         world.network.post(world.network.control(host.index, src), accepted, world.now)
         self._linked(host, src, self._serials, outbound=False)
+
+    def _fresh(self, host: Host, caller: Host) -> bool:
+        """Whether the caller's boot is none that a stranger may have recorded. PROTOCOL 2.1."""
+        return caller.stored_boot >= host.heard_boots.get(caller.node, 0)
 
     def accepted(self, host: Host, src: int, attempt: int, serial: int) -> None:
         """This host's dial has become a link, if it still wants it."""
@@ -126,21 +132,66 @@ class Switchboard:
                 one, other = world.hosts[a], world.hosts[b]
                 reachable = one.able and other.able and world.network.reachable(a, b)
                 if reachable and not self.whole(a, b) and b not in one.dials:
-                    self.dial(one, b)
+                    # Who was rolled back may have to be dialled, because its own dials look old.
+                    pair = (one, b) if self._fresh(other, one) else (other, a)
+                    self.dial(*pair)
             world.at(world.now + every_us, look)
 
         world.at(world.now + every_us, look)
 
+    # ------------------------------------------------------------ messages
+
+    def send(self, host: Host, dst: int, message: Message) -> None:
+        """Post what an engine wants sent on the control link."""
+        if host.liar is None:
+            self.post(host, dst, message)
+            return
+        for other in host.liar.instead(dst, message):
+            self.post(host, dst, other)
+
+    def post(self, host: Host, dst: int, message: Message) -> None:
+        """Post a message on the control link; without a link it is dropped."""
+        world, serial = self._world, host.links.get(dst, UNLINKED)
+        message = self._confessed(host, dst, message)
+        for hear in world.on_sent:
+            hear(world.now, host.index, dst, message, serial)
+        if serial:
+            channel = world.network.control(host.index, dst)
+            if not world.network.post(channel, Arrive(serial, message), world.now):
+                self._dropped(host, dst, message)
+
+    def _confessed(self, host: Host, dst: int, message: Message) -> Message:
+        """A Closed that follows dropped parts names who dropped them. PROTOCOL 5.2."""
+        if host.cut and isinstance(message, Closed) and (dst, message.token) in host.cut:
+            del host.cut[dst, message.token]
+            hints = (host.node, *message.unreached)
+            return replace(message, unreached=hints[:UNREACHED_HINTS])
+        return message
+
+    def _dropped(self, host: Host, dst: int, message: Message) -> None:
+        if isinstance(message, Part):
+            host.cut[dst, message.token] = None
+
     # ------------------------------------------------------------ direct links
 
     def visit(self, host: Host, dst: int, message: Message) -> None:
+        """Post what an engine wants sent over a direct link."""
+        if host.liar is None:
+            self.call(host, dst, message)
+            return
+        for other in host.liar.instead(dst, message):
+            self.call(host, dst, other)
+
+    def call(self, host: Host, dst: int, message: Message) -> None:
         """Post a message over a direct link, which is dialled if it is not there."""
         world = self._world
-        for hear in world.told["sent"]:
+        message = self._confessed(host, dst, message)
+        for hear in world.on_sent:
             hear(world.now, host.index, dst, message, DIRECT)
         channel = world.network.direct(host.index, dst)
         if _pair(host.index, dst) in self._direct:
-            world.network.post(channel, Call(0, message), world.now)
+            if not world.network.post(channel, Call(0, message), world.now):
+                self._dropped(host, dst, message)
             return
         attempt = self._attempt(host, dst)
         host.calls[attempt] = dst
@@ -159,6 +210,10 @@ class Switchboard:
             world.network.post(back, Refused(attempt), world.now)
             return False
         if attempt:
+            caller = world.hosts[src]
+            if not self._fresh(host, caller):
+                return False
+            host.heard_boots[caller.node] = caller.stored_boot
             self._direct[_pair(host.index, src)] = True
             world.network.post(back, Heard(attempt), world.now)
         return _pair(host.index, src) in self._direct

@@ -21,7 +21,6 @@ from meshpacs.wire.messages import (
     Pong,
     Recall,
 )
-from meshpacs_sim.bodies import Bodies
 from meshpacs_sim.hosts import Asking
 from meshpacs_sim.observers import Observer
 
@@ -37,7 +36,6 @@ class Trace(Observer):
         self._digest = hashlib.sha256()
         self._keep = keep
         self._exact = exact
-        self._bodies = Bodies()
         self._queries: dict[QueryId, int] = {}
         self._index: dict[NodeId, int] = {}
         self.count = 0
@@ -88,6 +86,7 @@ class Trace(Observer):
     def begin(self, world: "World") -> None:
         """Learn the hosts' numbers."""
         self._index = world.index
+        self._bodies = world.bodies
         self._line(0, "world", world.seed, world.graph.name)
 
     def sent(self, now: Micros, src: int, dst: int, message: Message, serial: int) -> None:
@@ -147,6 +146,10 @@ class Trace(Observer):
     def blamed(self, now: Micros, host: int, peer: int, what: str) -> None:
         """One line."""
         self._line(now, "blamed", host, peer, what)
+
+    def suspected(self, now: Micros, host: int, peer: int, what: str) -> None:
+        """One line."""
+        self._line(now, "suspected", host, peer, what)
 
     def troubled(self, now: Micros, what: str) -> None:
         """One line."""

@@ -47,12 +47,13 @@ from meshpacs_sim.acts import (
     TimeOut,
     Wake,
 )
+from meshpacs_sim.bodies import Bodies
 from meshpacs_sim.cellar import Canned, Cellar, every_study
 from meshpacs_sim.graphs import Graph
 from meshpacs_sim.hosts import Asking, Host, mesh_of, name_of
 from meshpacs_sim.network import Latency, Network
 from meshpacs_sim.notary import FakeNotary
-from meshpacs_sim.observers import DIRECT, HOOKS, UNLINKED, Observer
+from meshpacs_sim.observers import DIRECT, HOOKS, Observer
 from meshpacs_sim.switchboard import Switchboard
 
 EPOCH_US: Micros = 1_700_000_000 * SECOND
@@ -127,6 +128,8 @@ class World:
             seed, graph.size, latency or Latency(), lambda entry: heapq.heappush(self._heap, entry)
         )
         self.askings: list[Asking] = []
+        self.bodies = Bodies()
+        """What was asked, for whoever looks on."""
         self._scripts = 0
         self.switchboard = Switchboard(self)
         self._observe(observers)
@@ -146,7 +149,7 @@ class World:
                     told[name].append(getattr(observer, name))
         self.told = told
         # The two that every message passes are looked up once.
-        self._on_sent = told["sent"]
+        self.on_sent = told["sent"]
         self._on_arrived = told["arrived"]
         for begin in told["begin"]:
             begin(self)
@@ -157,6 +160,10 @@ class World:
             hear(self.now, *what)
 
     # ------------------------------------------------------------ time
+
+    def wall(self, host: Host) -> Micros:
+        """What this host's wall clock says, Unix microseconds."""
+        return EPOCH_US + self.now + host.wall_offset_us
 
     def at(self, when: Micros, act: Callable[[], None]) -> None:
         """Let the scenario do something at a moment to come."""
@@ -245,6 +252,8 @@ class World:
         self.events += 1
         for hear in self._on_arrived:
             hear(self.now, src, host.index, message, serial)
+        if host.liar is not None:
+            host.liar.hear(src, message)
         try:
             effects = engine.receive(
                 self.hosts[src].node, message, self.now, direct=serial == DIRECT
@@ -293,13 +302,7 @@ class World:
         for effect in effects:
             match effect:
                 case Send(peer, message):
-                    dst = self.index[peer]
-                    serial = host.links.get(dst, UNLINKED)
-                    for hear in self._on_sent:
-                        hear(now, here, dst, message, serial)
-                    if serial:
-                        network = self.network
-                        network.post(network.control(here, dst), Arrive(serial, message), now)
+                    self.switchboard.send(host, self.index[peer], message)
                 case Visit(peer, message):
                     self.switchboard.visit(host, self.index[peer], message)
                 case SearchLocal(query_id, query):
@@ -322,7 +325,7 @@ class World:
                 case KeepRoster(entries, admissions, records):
                     host.kept_roster += (entries, admissions, records)
                 case Blame(peer, what):
-                    self.tell("blamed", here, self.index[peer], what)
+                    self.tell("suspected", here, self.index[peer], what)
                 case _:
                     assert_never(effect)
         self._set_alarm(host)
@@ -351,7 +354,7 @@ class World:
 
     def start(self, host: Host) -> None:
         """Begin a life of this host's node, with what it kept and nothing else."""
-        wall_us = EPOCH_US + self.now + host.wall_offset_us
+        wall_us = self.wall(host)
         host.life += 1
         host.dark = host.frozen = False
         # PROTOCOL 4.5: boot = max(stored + 1, Unix seconds), stored before use.
@@ -368,6 +371,7 @@ class World:
             settings=self.settings,
         )
         host.engine.clock(wall_us - self.now)
+        host.heard_boots = dict(host.kept_boots)
         host.wake_at = None
         host.alarm += 1
         self.tell("started", host.index)

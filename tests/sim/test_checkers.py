@@ -21,7 +21,6 @@ from meshpacs_sim import __main__ as command
 from meshpacs_sim import campaigns, faults, liveness, topologies
 from meshpacs_sim.cellar import clinic, every_study
 from meshpacs_sim.checkers import (
-    SAFETY,
     AnsweredMeansAnswered,
     CalmIsComplete,
     Checker,
@@ -39,6 +38,7 @@ from meshpacs_sim.checkers import (
 from meshpacs_sim.measures import Measures
 from meshpacs_sim.nights import night
 from meshpacs_sim.observers import DIRECT, UNLINKED, Observer
+from meshpacs_sim.safety import SAFETY
 from meshpacs_sim.world import World
 
 C = TypeVar("C", bound=Checker)
@@ -225,7 +225,7 @@ def test_a_report_that_leaves_somebody_out_is_found() -> None:
 
 def test_an_ask_over_a_direct_link_is_found() -> None:
     checker, world, keep = stopped(VisitsAreForRecalls)
-    checker.sent(world.now, 0, 2, Ping(1), 5)
+    checker.sent(world.now, 0, 2, Ping(1), DIRECT)
     with pytest.raises(Violation, match="directly"):
         checker.sent(world.now, 0, 2, keep.asks[0][2], DIRECT)
 

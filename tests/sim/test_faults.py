@@ -10,10 +10,10 @@ from meshpacs.model.ids import MILLISECOND, SECOND, Micros
 from meshpacs.model.query import Ball
 from meshpacs_sim import faults, liveness, topologies
 from meshpacs_sim.cellar import by_name, clinic
-from meshpacs_sim.checkers import safety
 from meshpacs_sim.graphs import Graph
 from meshpacs_sim.hosts import Asking
 from meshpacs_sim.measures import Measures
+from meshpacs_sim.safety import safety
 from meshpacs_sim.world import EPOCH_US, World
 
 FROZEN = Settings(frozen_overlay=True)

@@ -12,10 +12,10 @@ from meshpacs.model.member import Role
 from meshpacs.wire.messages import Hello, Part, Ping
 from meshpacs_sim import faults, topologies
 from meshpacs_sim.acts import Arrive, Entry, Fin
-from meshpacs_sim.checkers import safety
 from meshpacs_sim.measures import Measures
 from meshpacs_sim.network import UNIT, Channel, Latency, Network
 from meshpacs_sim.observers import Observer
+from meshpacs_sim.safety import safety
 from meshpacs_sim.trace import Trace
 from meshpacs_sim.world import World
 

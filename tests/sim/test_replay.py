@@ -20,11 +20,12 @@ from meshpacs.wire.roster import Roster
 from meshpacs_sim import __main__ as command
 from meshpacs_sim import faults, topologies
 from meshpacs_sim.cellar import by_name, clinic
-from meshpacs_sim.checkers import safety
 from meshpacs_sim.hosts import mesh_of
-from meshpacs_sim.nights import FAULTS, night
+from meshpacs_sim.nights import night
 from meshpacs_sim.notary import FakeNotary
+from meshpacs_sim.safety import safety
 from meshpacs_sim.trace import Trace
+from meshpacs_sim.trouble import FAULTS
 from meshpacs_sim.world import MakeNotary, World
 
 SCRIPT = """
