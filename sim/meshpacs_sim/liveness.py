@@ -14,7 +14,7 @@ SLACK_US: Micros = 100 * MILLISECOND
 """What a final may be later than its deadline: a timer's grain. The engines here have none; this
 is for queries whose asker was frozen when the deadline passed, and thawed. A guess."""
 
-ORIGINS = 5
+ORIGINS = 4
 """How many hosts are made to ask once all is well: each asks everybody, so that takes long."""
 
 WRONG_US: Micros = 400 * SECOND

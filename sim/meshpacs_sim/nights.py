@@ -26,8 +26,8 @@ from meshpacs_sim.world import World
 CALM_US: Micros = 20 * SECOND
 """Until the first question; a first keepalive has passed."""
 
-NIGHT_US: Micros = 110 * SECOND
-"""When trouble ends: after three keepalives, nine budgets. A guess."""
+NIGHT_US: Micros = 90 * SECOND
+"""When trouble ends: after three keepalives, and seven budgets of trouble. A guess."""
 
 SETTLE_US: Micros = 130 * SECOND
 """From healing to the first question: the longest pause between two dials (60 s) twice."""

@@ -43,8 +43,11 @@ class Trouble:
         self._world = world
         self._draws = draws
         self._size = world.graph.size
-        self.kinds = [name for name in FAULTS if draws.below("kind", 3)] or ["crash"]
-        """What can happen this night: each with two chances in three."""
+        drawn = [name for name in FAULTS if draws.below("kind", 3)]
+        if draws.below("floods", 2) and "flood" in drawn:
+            drawn.remove("flood")
+        self.kinds = drawn or ["crash"]
+        """What can happen this night: each with two chances in three, a flood with one."""
         self.struck: dict[str, int] = {}
         """How often each did."""
         self.refused = 0
