@@ -6,7 +6,7 @@ then when nobody does.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from meshpacs.engine.draws import Draws
@@ -66,9 +66,13 @@ class _Blames(Observer):
 
 
 def night(
-    seed: int, *, checkers: Callable[[], list[Checker]] = safety, also: tuple[Observer, ...] = ()
+    seed: int,
+    *,
+    checkers: Callable[[], list[Checker]] = safety,
+    also: tuple[Observer, ...] = (),
+    only: Sequence[str] = (),
 ) -> Night:
-    """Live through one night.
+    """Live through one night, with the faults that it draws, or `only` these.
 
     Raises:
         Violation: a rule was broken; it says which, and this seed shows it again.
@@ -87,7 +91,7 @@ def night(
         relink_us=2 * SECOND if frozen_overlay else None,
     )
     shown = Night(seed, f"{graph.name} {'frozen' if frozen_overlay else 'own'} overlay")
-    trouble = Trouble(world, draws)
+    trouble = Trouble(world, draws, only)
     world.run(CALM_US)
     world.at(world.now, trouble.ask)
     world.at(world.now + 5 * SECOND, trouble.strike)

@@ -4,7 +4,7 @@ Each night draws which faults it has at all (swarm testing, Groce et al. 2012): 
 goes wrong at once, what one fault would have shown is hidden by the others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from meshpacs.engine.draws import Draws
 from meshpacs.model.errors import Unavailable
@@ -38,15 +38,15 @@ Mend = Callable[[], None]
 class Trouble:
     """Asks, and makes faults that mend themselves after a while, until the night ends."""
 
-    def __init__(self, world: World, draws: Draws) -> None:
-        """Nothing is broken yet."""
+    def __init__(self, world: World, draws: Draws, only: Sequence[str] = ()) -> None:
+        """Nothing is broken yet; `only` names what can happen, instead of drawing it."""
         self._world = world
         self._draws = draws
         self._size = world.graph.size
         drawn = [name for name in FAULTS if draws.below("kind", 3)]
         if draws.below("floods", 2) and "flood" in drawn:
             drawn.remove("flood")
-        self.kinds = drawn or ["crash"]
+        self.kinds = list(only) or drawn or ["crash"]
         """What can happen this night: each with two chances in three, a flood with one."""
         self.struck: dict[str, int] = {}
         """How often each did."""

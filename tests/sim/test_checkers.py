@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -16,14 +16,13 @@ from meshpacs.engine.seen import Replay, Seen
 from meshpacs.model.answer import MemberAnswer, Report, Row, Status
 from meshpacs.model.ids import SECOND, QueryId
 from meshpacs.model.query import Ball
-from meshpacs.wire.messages import Ask, Cancel, Closed, Got, Message, Ping, Recall
+from meshpacs.wire.messages import Ask, Cancel, Closed, Got, Ping, Recall
 from meshpacs_sim import __main__ as command
 from meshpacs_sim import campaigns, faults, liveness, topologies
 from meshpacs_sim.cellar import clinic, every_study
 from meshpacs_sim.checkers import (
     AnsweredMeansAnswered,
     CalmIsComplete,
-    Checker,
     EvaluatedOnce,
     EverybodyNamed,
     HonestAreNotBlamed,
@@ -37,34 +36,13 @@ from meshpacs_sim.checkers import (
 )
 from meshpacs_sim.measures import Measures
 from meshpacs_sim.nights import night
-from meshpacs_sim.observers import DIRECT, UNLINKED, Observer
+from meshpacs_sim.observers import DIRECT, UNLINKED
 from meshpacs_sim.safety import SAFETY
 from meshpacs_sim.world import World
-
-C = TypeVar("C", bound=Checker)
+from tests.sim.stopped import Keep, stopped
 
 QUERY = QueryId(b"a query's number")
 ROWS: tuple[Row, ...] = clinic(1, 0, 3).search(every_study())[0]
-
-
-class Keep(Observer):
-    """Remembers the Asks and their links."""
-
-    def __init__(self) -> None:
-        self.asks: list[tuple[int, int, Ask, int]] = []
-
-    def sent(self, now: int, src: int, dst: int, message: Message, serial: int) -> None:
-        if isinstance(message, Ask):
-            self.asks.append((src, dst, message, serial))
-
-
-def stopped(kind: type[C]) -> tuple[C, World, Keep]:
-    """A checker that has seen a world in which one query has been asked of a ring of four."""
-    checker, keep = kind(), Keep()
-    world = World(1, topologies.ring(4), observers=[checker, keep])
-    world.run(SECOND)
-    world.ask(0, scope=Ball(2))
-    return checker, world, keep
 
 
 # ---------------------------------------------------------------- planted by hand
@@ -123,6 +101,36 @@ def test_a_recall_is_closed_once_however_often_it_is_answered() -> None:
     checker.sent(world.now, 2, 0, Closed(50), DIRECT)
     with pytest.raises(Violation, match="never asked"):
         checker.sent(world.now, 2, 0, Closed(50), DIRECT)
+
+
+def test_a_liar_may_repeat_itself_and_the_honest_close_each_time() -> None:
+    checker, world, keep = stopped(OneClosedForEachAsk)
+    src, dst, ask, serial = keep.asks[0]
+    world.hosts[src].lied = True
+    checker.sent(world.now, src, dst, ask, serial)
+    for _ in range(2):
+        checker.arrived(world.now, src, dst, ask, serial)
+        checker.sent(world.now, dst, src, Got(ask.token), serial)
+    checker.sent(world.now, dst, src, Closed(ask.token), serial)
+    with pytest.raises(Violation, match="never closed"):
+        checker.ended(world.now)
+    checker.sent(world.now, dst, src, Closed(ask.token), serial)
+    checker.ended(world.now)
+    with pytest.raises(Violation, match="twice"):
+        checker.sent(world.now, dst, src, Closed(ask.token), serial)
+    world.hosts[dst].lied = True
+    checker.sent(world.now, dst, src, Closed(ask.token), serial)
+
+
+def test_only_liars_are_blamed_and_nobody_is_suspected_where_nobody_lies() -> None:
+    checker, world, _ = stopped(HonestAreNotBlamed)
+    with pytest.raises(Violation, match="1 suspects 2"):
+        checker.suspected(world.now, 1, 2, "nothing")
+    world.hosts[3].lied = True
+    checker.suspected(world.now, 1, 2, "what it carried for 3")
+    checker.blamed(world.now, 1, 3, "a breach")
+    with pytest.raises(Violation, match="1 accuses 2"):
+        checker.blamed(world.now, 1, 2, "nothing")
 
 
 def test_a_second_evaluation_is_found_but_not_in_another_life() -> None:
@@ -270,7 +278,7 @@ def test_somebody_missing_after_healing_is_found() -> None:
     world = World(1, topologies.ring(4))
     world.run(SECOND)
     faults.crash(world, 2)
-    with pytest.raises(Violation, match="0 still misses 2 unreachable"):
+    with pytest.raises(Violation, match="1 still misses 2 unreachable"):
         liveness.everybody_answers(world, patience_us=10 * SECOND)
 
 
@@ -438,7 +446,9 @@ def test_the_campaign_counts_what_it_compares(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_every_safety_checker_is_planted_against() -> None:
-    """A checker without a test above would be a decoration."""
-    text = Path(__file__).read_text(encoding="utf-8")
+    """A checker without a test would be a decoration."""
+    here = Path(__file__).parent
+    files = (here / "test_checkers.py", here / "test_honesty.py")
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
     for checker in SAFETY:
         assert f"stopped({checker.__name__})" in text or f"{checker.__name__}()" in text
