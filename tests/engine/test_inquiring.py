@@ -312,6 +312,15 @@ def test_a_silent_member_far_away_is_pinged_now_and_then_and_waited_for_once_it_
     assert only(Recall, sent(ask(NOW + 32 * SECOND), DORA))
 
 
+def test_silent_members_are_pinged_a_few_at_a_time() -> None:
+    many = {n: Member(n, "m", Role.MEMBER) for n in [node(str(i)) for i in range(40)]}
+    asked = Asked(Clinic((), {ME: EVERYBODY[ME], **many}))
+    for who in (*many, *many):
+        asked.engine.unreachable(who, NOW)
+    pinged = [type(m) for m in sent(Asked(asked.clinic).effects)]
+    assert pinged == [Ping] * 32
+
+
 def test_a_silent_neighbour_is_left_to_its_keepalives() -> None:
     asked = Asked(Clinic(ALL))
     asked.engine.local_found(asked.query_id, (), NOW)

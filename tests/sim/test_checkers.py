@@ -434,7 +434,19 @@ def test_the_command_says_which_seed_broke_what(
     said = capsys.readouterr().out
     assert "seed 65: TypeError: " in said
     assert "seed 65: OneClosedForEachAsk: " in said
-    assert said.endswith("verdict: 1 of 1 seeds broke a rule\n")
+    assert "again: python -m meshpacs_sim nights --first 65 --seeds 1\n" in said
+    assert "verdict: a rule was broken (" in said.splitlines()[-1]
+
+
+def test_a_campaign_stops_at_the_first_seed_that_breaks_a_rule(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Flood, "_end", lambda self, number, wave: [])
+    assert command.main(["identities", "--seeds", "3", "--first", "5"]) == 2
+    said = capsys.readouterr().out
+    assert said.startswith("seed 5: ")
+    assert "seed 6: " not in said
+    assert "identities: 0 from seed 5" in said
 
 
 def test_the_campaign_counts_what_it_compares(monkeypatch: pytest.MonkeyPatch) -> None:

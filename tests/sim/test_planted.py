@@ -37,7 +37,7 @@ HARMFUL: dict[str, tuple[object, str, str, str, str, tuple[str, ...], int]] = {
         "if False:",
         "HonestAreNotBlamed",
         ("liar",),
-        0,
+        10,
     ),
     "an answer's signature is not looked at": (
         Reading,
@@ -154,7 +154,7 @@ HARMFUL: dict[str, tuple[object, str, str, str, str, tuple[str, ...], int]] = {
         "if False and",
         "TheHonestAreFound",
         ("liar", "dark"),
-        0,
+        10,
     ),
     "a doubt is not mentioned": (
         Inquiries,
@@ -217,7 +217,7 @@ HARMFUL: dict[str, tuple[object, str, str, str, str, tuple[str, ...], int]] = {
         "if True:",
         "OneClosedForEachAsk",
         ("liar",),
-        0,
+        2,
     ),
     "an older boot will do": (
         Replay,

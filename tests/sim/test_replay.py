@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -132,8 +133,8 @@ def test_real_signatures_and_seals_leave_the_same_trace_as_counted_fakes() -> No
 @pytest.mark.parametrize("seed", [65, 100])
 def test_a_night_of_faults_breaks_no_rule(seed: int) -> None:
     shown = night(seed)
-    assert shown.queries > 50
-    assert sum(shown.faults.values()) > 15
+    assert shown.queries > 30
+    assert sum(shown.faults.values()) > 10
 
 
 @pytest.mark.timeout(480)
@@ -159,11 +160,24 @@ def test_the_command_runs_nights_and_says_what_each_met(
     said = capsys.readouterr().out
     assert "seed 100: " in said
     assert "faults: " in said
-    assert said.endswith("verdict: all held\n")
+    assert said.splitlines()[-1].startswith("verdict: all held (")
+
+
+@pytest.mark.usefixtures("untraced")
+def test_several_processes_leave_the_same_table_as_one(tmp_path: Path) -> None:
+    tables = [tmp_path / "one", tmp_path / "two"]
+    for jobs, table in enumerate(tables, 1):
+        words = ["nights", "--seeds", "3", "--first", "7", "--jobs", str(jobs)]
+        assert command.main([*words, "--table", str(table)]) == 0
+    one, two = (table.read_text(encoding="utf-8") for table in tables)
+    assert one == two
+    heads, *rows = (line.split("\t") for line in one.splitlines())
+    assert heads[5:-1] == list(FAULTS)
+    assert [row[0] for row in rows] == ["7", "8", "9"]
 
 
 def test_the_command_counts_floods(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["identities", "--seeds", "5", "--verbose"]) == 0
     said = capsys.readouterr().out
     assert "graphs: grid 1, power_law 1, random 1, regular 1, ring 1" in said
-    assert said.endswith("verdict: all held\n")
+    assert said.splitlines()[-1].startswith("verdict: all held (")
