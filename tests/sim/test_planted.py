@@ -129,15 +129,6 @@ HARMFUL: dict[str, tuple[object, str, str, str, str, tuple[str, ...], int]] = {
         ("liar",),
         3,
     ),
-    "a relay carries without end": (
-        Flood,
-        "carry",
-        "if wave.credit_bytes < 0:",
-        "if False:",
-        "RelaysCarrySoMuch",
-        ("liar",),
-        0,
-    ),
     "nobody is recalled": (
         Inquiries,
         "flooded",
@@ -172,24 +163,6 @@ HARMFUL: dict[str, tuple[object, str, str, str, str, tuple[str, ...], int]] = {
         "inquiry.reading.spoiled",
         "OutsideIsOutside",
         ("clock",),
-        0,
-    ),
-    "a search that outlasts its wave is not named": (
-        Flood,
-        "expire",
-        "if wave.answering:",
-        "if False:",
-        "OutsideIsOutside",
-        ("stuck_disk", "slow_disk"),
-        0,
-    ),
-    "a branch that fails is not named": (
-        Flood,
-        "fail",
-        "self._hint(self._waves[number], peer)",
-        "pass",
-        "OutsideIsOutside",
-        ("freeze", "half_open", "clog"),
         0,
     ),
     "waves have no deadline": (
@@ -227,15 +200,6 @@ HARMFUL: dict[str, tuple[object, str, str, str, str, tuple[str, ...], int]] = {
         "BootsDoNotFall",
         ("liar", "crash"),
         7,
-    ),
-    "boots are not kept": (
-        Answering,
-        "_remember",
-        "return [KeepBoot(body.origin, body.boot)] if self._admission.note(body) else []",
-        "return [] if self._admission.note(body) else []",
-        "BootsDoNotFall",
-        ("liar", "crash"),
-        0,
     ),
 }
 """By name: where, which function, what stands there and what is planted, the rule that it
