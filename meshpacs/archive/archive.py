@@ -234,7 +234,7 @@ class Archive:
     @property
     def keep_free_bytes(self) -> int:
         """Room that instances may not use."""
-        return self._stores.blobs.room.keep_free_bytes
+        return self._stores.blobs.room.kept_bytes
 
     def need_room(self, size: int, what: str) -> None:
         """Go on if so many bytes may be taken in.

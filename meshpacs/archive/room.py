@@ -32,6 +32,16 @@ class Room:
         """Room left on the disk."""
         return shutil.disk_usage(self._folder).free
 
+    @property
+    def kept_bytes(self) -> int:
+        """What instances may not use of the room that is left.
+
+        The reserve's, too, while it is missing: else instances would take it before it is back.
+        """
+        if not self.keep_free_bytes or self._reserve.exists():
+            return self.keep_free_bytes
+        return self.keep_free_bytes + RESERVE_BYTES
+
     def need(self, size: int, what: str = "an instance") -> None:
         """Go on if so many more bytes may be written.
 
@@ -41,12 +51,12 @@ class Room:
         """
         if not self.keep_free_bytes:
             return
-        free = self.free_bytes()
-        if free - size < self.keep_free_bytes:
+        free, kept = self.free_bytes(), self.kept_bytes
+        if free - size < kept:
             wanted = f" of {size / MIB:.1f} MiB" if size else ""
             raise NoRoom(
                 f"There is no room for {what}{wanted}: {free // MIB} MiB are free on the disk of "
-                f"{self._folder}, and the last {self.keep_free_bytes // MIB} are kept for the node "
+                f"{self._folder}, and the last {kept // MIB} are kept for the node "
                 "itself.",
                 "Make room: `meshpacs delete` takes out studies that others hold as well; or move "
                 "the home to a larger disk.",
@@ -57,7 +67,7 @@ class Room:
         if not self.keep_free_bytes or self._reserve.exists():
             return
         with suppress(OSError):  # then there is none until the next time
-            if self.free_bytes() < self.keep_free_bytes + RESERVE_BYTES:
+            if self.free_bytes() < self.kept_bytes:
                 return
             handle = os.open(self._reserve, os.O_CREAT | os.O_WRONLY, 0o600)
             try:

@@ -241,8 +241,17 @@ class Fight:
         back = self._there.ask("/v1/fetch", {"study_uid": first.uid})
         self.hold(back["already_here"], "what was deleted here is not whole elsewhere")
 
+    def _make_room(self) -> None:
+        """Delete until a few images more are sure to have room."""
+        while self._disk.free_bytes() < (KEEP_FREE_MIB + 6) << 20:
+            self._delete(max(self._promised, key=self._count), even_if_last=True)
+
+    def _count(self, study: Study) -> int:
+        return len(self._promised[study])
+
     def last_byte(self) -> None:
         """Somebody else takes what is left."""
+        self._make_room()
         self._disk.fill(self._draw.choice((0, 0, 1, 3, 8)) * 4096)
         _, folder = self._study(3)
         refused = self._take_in(folder)
@@ -294,6 +303,7 @@ class Fight:
 
     def unwritable(self, error: int, words: str, state: str) -> None:
         """Nothing can be written any more."""
+        self._make_room()
         known = next(iter(self._promised))
         self._there.ask("/v1/fetch", {"study_uid": known.uid})
         _, folder = self._study(2)
@@ -327,8 +337,7 @@ class Fight:
 
     def slow(self) -> None:
         """Everything that is made durable takes `SLOW_MS` longer."""
-        for largest in sorted(self._promised, key=lambda s: -len(self._promised[s]))[:3]:
-            self._delete(largest, even_if_last=True)  # so that there is room
+        self._make_room()
         study, folder = self._study(SLOW_INSTANCES)
         refused: list[dict[str, str]] = []
         importing = Thread(target=lambda: refused.append(self._take_in(folder)))

@@ -134,6 +134,21 @@ def test_a_reserve_is_laid_by_once_and_only_where_there_is_room(
     assert not (tmp_path / "reserve").exists()
 
 
+def test_the_room_of_a_reserve_that_was_given_up_is_not_given_to_instances(
+    archive: Archive, disk: Disk
+) -> None:
+    assert archive.keep_free_bytes == KEEP
+    (archive.folder / "reserve").unlink()
+    assert archive.keep_free_bytes == KEEP + RESERVE_BYTES
+    disk.free = KEEP + RESERVE_BYTES - 1
+    with pytest.raises(NoRoom):
+        take(archive, instance("1.1"))
+    disk.free += 1
+    archive.lay_by()
+    disk.free -= RESERVE_BYTES
+    take(archive, instance("1.1"))
+
+
 def test_an_archive_without_a_margin_lays_nothing_by(tmp_path: Path, disk: Disk) -> None:
     with Archive.open(tmp_path) as archive:
         disk.free = 0
