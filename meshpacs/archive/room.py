@@ -56,8 +56,7 @@ class Room:
             wanted = f" of {size / MIB:.1f} MiB" if size else ""
             raise NoRoom(
                 f"There is no room for {what}{wanted}: {free // MIB} MiB are free on the disk of "
-                f"{self._folder}, and the last {kept // MIB} are kept for the node "
-                "itself.",
+                f"{self._folder}, and the last {kept // MIB} are kept for the node itself.",
                 "Make room: `meshpacs delete` takes out studies that others hold as well; or move "
                 "the home to a larger disk.",
             )
@@ -98,5 +97,6 @@ def make_room_to_start(archive: Path) -> None:
 def _fill(handle: int) -> None:
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(handle, 0, RESERVE_BYTES)
-    else:  # pragma: no cover  # Windows: extending a file allocates it
-        os.ftruncate(handle, RESERVE_BYTES)
+    else:  # pragma: no cover  # Windows and macOS
+        for _ in range(RESERVE_BYTES // MIB):
+            os.write(handle, bytes(MIB))

@@ -92,13 +92,16 @@ class Removing:
     ) -> DeleteView:
         uid, node = view.study_uid, self._rooms.node
         archive, contributions = self._rooms.vault.archive, self._means.contributions
+        # Somebody who was not heard may hold copies that can be fetched only while they are
+        # vouched for.
+        gone = () if view.unheard else last
 
         def remove(newest: tuple[int, bytes] | None) -> int:
             manifest = None if newest is None else NewManifest(node, *newest)
             return archive.remove_study(uid, entries, manifest)
 
         def work() -> int:
-            aside = contributions.withdrawing(uid, last, remove)
+            aside = contributions.withdrawing(uid, gone, remove)
             for stage in Selection(uid).stages:
                 if stage in archive.selections():
                     archive.discard(stage)

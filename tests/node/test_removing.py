@@ -76,6 +76,11 @@ async def test_who_was_not_heard_is_named(tmp_path: Path) -> None:
         assert (await delete(nord, even_if_last=True)).unheard == (
             next(node for node, name in nord.up.mesh.names().items() if name == "Sued"),
         )
+        # It had copies after all, and they can be had from it.
+        await sued.start()
+        await until_state(nord, "Sued", PeerState.LINKED)
+        back = await fetch(nord)
+        assert (back.instances, back.partial) == (3, False)
 
 
 async def test_what_is_not_here_or_being_fetched_is_not_deleted(tmp_path: Path) -> None:
