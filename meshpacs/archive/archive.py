@@ -12,10 +12,11 @@ from tempfile import mkstemp
 from types import TracebackType
 from typing import Self
 
+from meshpacs.archive import notes
 from meshpacs.archive.arrival import Announced, Arrival, Stores
 from meshpacs.archive.blobs import Blobs, open_private, write_all
 from meshpacs.archive.charsets import default_codec
-from meshpacs.archive.faults import DiskFull, disk_fault
+from meshpacs.archive.faults import disk_fault
 from meshpacs.archive.filing import lose
 from meshpacs.archive.holdings import (
     Conflict,
@@ -30,7 +31,8 @@ from meshpacs.archive.holdings import (
     stored,
 )
 from meshpacs.archive.index import Transaction
-from meshpacs.archive.removal import NewManifest, remove_study
+from meshpacs.archive.notes import NewManifest
+from meshpacs.archive.removal import remove_for_good
 from meshpacs.archive.repair import RepairReport, begin_session, open_index, repair
 from meshpacs.archive.search import Found, Search
 from meshpacs.archive.stage import (
@@ -164,19 +166,7 @@ class Archive:
             LocalFault: the study is another than was expected.
             MeshError: the disk is failing, or even the reserve is too small; nothing was removed.
         """
-
-        def work(tx: Transaction) -> int:
-            if manifest is not None:
-                _keep_manifest(tx, study_uid, manifest)
-            return remove_study(tx, self._stores.blobs, study_uid, expected)
-
-        room = self._stores.blobs.room
-        try:
-            return self._stores.index.write(work)
-        except DiskFull:
-            if not room.give_up():
-                raise
-            return self._stores.index.write(work)
+        return remove_for_good(self._stores, study_uid, expected, manifest)
 
     # ------------------------------------------------------------ asking
 
@@ -415,54 +405,31 @@ class Archive:
     def keep_manifest(self, study_uid: str, origin: bytes, version: int, signed: bytes) -> bool:
         """Remember a signed manifest; False if a newer or equal version is known."""
         newer = NewManifest(origin, version, signed)
-        return self._stores.index.write(lambda tx: _keep_manifest(tx, study_uid, newer))
+        return self._stores.index.write(lambda tx: notes.keep_manifest(tx, study_uid, newer))
 
     def manifests(self, study_uid: str) -> dict[bytes, tuple[int, bytes]]:
         """The latest manifest of each origin for a study: version and signed bytes."""
         with self._stores.index.reading() as con:
-            rows = con.execute(
-                "SELECT origin, version, signed FROM manifests WHERE study_uid = ? ORDER BY origin",
-                (study_uid,),
-            )
-            return {origin: (version, signed) for origin, version, signed in rows}
+            return notes.manifests(con, study_uid)
 
     def keep_boot(self, node: bytes, boot: int) -> None:
         """Remember a member's boot number, if it is the highest so far."""
-        self._stores.index.write(
-            lambda tx: tx.con.execute(
-                "INSERT INTO boots VALUES (?, ?) ON CONFLICT DO UPDATE SET boot = excluded.boot"
-                " WHERE excluded.boot > boot",
-                (node, boot),
-            )
-        )
+        self._stores.index.write(lambda tx: notes.keep_boot(tx, node, boot))
 
     def boots(self) -> dict[bytes, int]:
         """The highest boot number known of each member."""
         with self._stores.index.reading() as con:
-            return dict(con.execute("SELECT node, boot FROM boots ORDER BY node"))
+            return notes.boots(con)
 
     def remember(self, name: str, value: bytes) -> None:
         """Keep a small fact durably."""
-        self._stores.index.write(
-            lambda tx: tx.con.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
-        )
+        self._stores.index.write(lambda tx: notes.remember(tx, name, value))
 
     def recall(self, name: str) -> bytes | None:
         """A fact that was remembered."""
         with self._stores.index.reading() as con:
-            row = con.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if row is None else bytes(row[0])
+            return notes.recall(con, name)
 
 
 def _not_here() -> Unavailable:
     return Unavailable("This content is not here.", "Ask another member.")
-
-
-def _keep_manifest(tx: Transaction, study_uid: str, newer: NewManifest) -> bool:
-    done = tx.con.execute(
-        "INSERT INTO manifests VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
-        " SET version = excluded.version, signed = excluded.signed"
-        " WHERE excluded.version > version",
-        (study_uid, newer.origin, newer.version, newer.signed),
-    )
-    return done.rowcount > 0

@@ -6,24 +6,35 @@ transaction, and the next start finishes the work instead.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
+from meshpacs.archive.arrival import Stores
 from meshpacs.archive.blobs import Blobs
+from meshpacs.archive.faults import DiskFull
 from meshpacs.archive.filing import forget_contents
 from meshpacs.archive.holdings import entries
 from meshpacs.archive.index import Transaction
 from meshpacs.archive.indexed import header_of, unpack
+from meshpacs.archive.notes import NewManifest, keep_manifest
 from meshpacs.model.content import Entry
 from meshpacs.model.errors import LocalFault
 
 
-@dataclass(frozen=True, slots=True)
-class NewManifest:
-    """This node's next manifest of the study, to be kept in the same moment."""
+def remove_for_good(
+    stores: Stores, study_uid: str, expected: Collection[Entry], manifest: NewManifest | None
+) -> int:
+    """Remove a study, on a full disk at the cost of the reserve; see `Archive.remove_study`."""
 
-    origin: bytes
-    version: int
-    signed: bytes
+    def work(tx: Transaction) -> int:
+        if manifest is not None:
+            keep_manifest(tx, study_uid, manifest)
+        return remove_study(tx, stores.blobs, study_uid, expected)
+
+    try:
+        return stores.index.write(work)
+    except DiskFull:
+        if not stores.blobs.room.give_up():
+            raise
+        return stores.index.write(work)
 
 
 def remove_study(tx: Transaction, blobs: Blobs, study_uid: str, expected: Collection[Entry]) -> int:

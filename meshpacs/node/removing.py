@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import structlog
 
-from meshpacs.archive.removal import NewManifest
+from meshpacs.archive.notes import NewManifest
 from meshpacs.model.content import Entry
 from meshpacs.model.errors import LocalFault
 from meshpacs.model.ids import NodeId

@@ -10,7 +10,8 @@ from meshpacs.archive.archive import Archive
 from meshpacs.archive.faults import DiskFull
 from meshpacs.archive.filing import Outcome
 from meshpacs.archive.index import Transaction
-from meshpacs.archive.removal import NewManifest, remove_study
+from meshpacs.archive.notes import NewManifest
+from meshpacs.archive.removal import remove_study
 from meshpacs.archive.repair import RepairReport
 from meshpacs.model.attributes import Level
 from meshpacs.model.errors import LocalFault, Unavailable

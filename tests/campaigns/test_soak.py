@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from campaigns.campaign import Outcome
+from campaigns.gauge import GROWTH_MB, SHORT_S, Sample, judge
 from campaigns.logbook import Explanation, Explanations, read
-from campaigns.soak import GROWTH_MB, SHORT_S, Sample, judge
 from campaigns.trend import slope
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "campaign.py"
