@@ -32,7 +32,7 @@ from meshpacs.archive.holdings import (
 )
 from meshpacs.archive.index import Transaction
 from meshpacs.archive.notes import NewManifest
-from meshpacs.archive.removal import remove_for_good
+from meshpacs.archive.removal import remove_for_good, tidy
 from meshpacs.archive.repair import RepairReport, begin_session, open_index, repair
 from meshpacs.archive.search import Found, Search
 from meshpacs.archive.stage import (
@@ -237,9 +237,12 @@ class Archive:
         except OSError as error:
             raise disk_fault(error, self._stores.blobs.folder) from error
 
-    def lay_by(self) -> None:
-        """Make the reserve again, once there is room for it."""
-        self._stores.blobs.room.lay_by()
+    def tidy(self) -> None:
+        """Where room is short cut the index's log; make the reserve again if there is room.
+
+        Never raises.
+        """
+        tidy(self._stores)
 
     def sync_p95_us(self) -> int | None:
         """How long the disk takes to make something durable; None while little is known."""

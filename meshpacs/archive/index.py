@@ -245,6 +245,11 @@ class Index:
             else:
                 ticket.error = error
 
+    def shorten_log(self) -> None:
+        """Copy the log into the index and cut it: up to `WAL_PAGES` are room. Never raises."""
+        with self._write_lock, suppress(sqlite3.Error):  # closed, or a disk that takes nothing
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
     def close(self) -> None:
         """Close every connection; those in use are closed when they are given back."""
         with self._write_lock, self._queue_lock:

@@ -6,6 +6,7 @@ transaction, and the next start finishes the work instead.
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from meshpacs.archive.arrival import Stores
 from meshpacs.archive.blobs import Blobs
@@ -30,11 +31,21 @@ def remove_for_good(
         return remove_study(tx, stores.blobs, study_uid, expected)
 
     try:
-        return stores.index.write(work)
+        aside = stores.index.write(work)
     except DiskFull:
         if not stores.blobs.room.give_up():
             raise
-        return stores.index.write(work)
+        aside = stores.index.write(work)
+    tidy(stores)
+    return aside
+
+
+def tidy(stores: Stores) -> None:
+    """See `Archive.tidy`."""
+    with suppress(OSError):
+        if stores.blobs.room.short:
+            stores.index.shorten_log()
+    stores.blobs.room.lay_by()
 
 
 def remove_study(tx: Transaction, blobs: Blobs, study_uid: str, expected: Collection[Entry]) -> int:

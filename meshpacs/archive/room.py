@@ -61,6 +61,11 @@ class Room:
                 "the home to a larger disk.",
             )
 
+    @property
+    def short(self) -> bool:
+        """Whether little more than what is kept free is left."""
+        return bool(self.keep_free_bytes) and self.free_bytes() < self.kept_bytes + RESERVE_BYTES
+
     def lay_by(self) -> None:
         """Make the reserve, if it is missing and there is room for it."""
         if not self.keep_free_bytes or self._reserve.exists():

@@ -184,7 +184,7 @@ so that index, roster and deletion have some. A guess: the index's log grows to 
 copied into the index, arrivals under way may overrun it by some tens, the rest is for others."""
 
 DISK_RESERVE_LEAST_BYTES = 16 * 1024 * 1024
-"""The least that may be configured. A guess: a small index and its log."""
+"""The least that may be configured. A guess: a small index, whose log is cut when room is short."""
 
 RESERVE_BYTES = 32 * 1024 * 1024
 """The file that a deletion gives up on a disk that is full to the last byte. An instance takes 0.5

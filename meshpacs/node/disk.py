@@ -83,6 +83,7 @@ def look(archive: Archive) -> Disk:
         free = archive.free_bytes()
     except MeshError as fault:
         return Disk(DiskState.FAILING, 0, pace, Trouble(Health.BROKEN, fault.what, fault.mend))
+    archive.tidy()
     try:
         archive.check_disk()
     except MeshError as fault:
@@ -95,7 +96,6 @@ def look(archive: Archive) -> Disk:
                 state = DiskState.FAILING
         what = f"Nothing can be taken in. {fault.what}"
         return Disk(state, free, pace, Trouble(Health.BROKEN, what, fault.mend))
-    archive.lay_by()
     if pace is not None and pace >= SLOW_US:
         return Disk(DiskState.SLOW, free, pace, _slow(pace))
     if free < archive.keep_free_bytes + LOW_DISK_BYTES:

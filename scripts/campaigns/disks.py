@@ -99,7 +99,7 @@ class Fight(Promised):
 
     def _make_room(self) -> None:
         """Delete until a few images more are sure to have room."""
-        while self._disk.free_bytes() < (KEEP_FREE_MIB + 6) << 20:
+        while self._disk.free_bytes() < (KEEP_FREE_MIB + 6) << 20 and len(self._promised) > 1:
             self._delete(max(self._promised, key=self._count), even_if_last=True)
 
     def _count(self, study: Study) -> int:

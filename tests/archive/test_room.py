@@ -144,16 +144,30 @@ def test_the_room_of_a_reserve_that_was_given_up_is_not_given_to_instances(
     with pytest.raises(NoRoom):
         take(archive, instance("1.1"))
     disk.free += 1
-    archive.lay_by()
+    archive.tidy()
     disk.free -= RESERVE_BYTES
     take(archive, instance("1.1"))
+
+
+def test_where_room_is_short_the_index_gives_back_its_log(archive: Archive, disk: Disk) -> None:
+    take(archive, instance("1.1"))
+    log = archive.folder / "index.sqlite-wal"
+    archive.tidy()
+    assert log.stat().st_size > 0
+    disk.free = KEEP + RESERVE_BYTES - 1
+    archive.tidy()
+    assert log.stat().st_size == 0
+    take(archive, instance("1.2"))
+    disk.error = errno.EIO
+    archive.tidy()  # which is no place to find out
+    assert archive.counts().instances == 2
 
 
 def test_an_archive_without_a_margin_lays_nothing_by(tmp_path: Path, disk: Disk) -> None:
     with Archive.open(tmp_path) as archive:
         disk.free = 0
         archive.need_room(10**9, "anything")
-        archive.lay_by()
+        archive.tidy()
         assert not (tmp_path / "reserve").exists()
 
 

@@ -110,7 +110,7 @@ def test_a_disk_that_fails_keeps_nothing_of_a_batch(
         if next(calls) == 1:
             raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(archive._stores.blobs, "_sync", fail_at_the_second)
+    monkeypatch.setattr(archive._stores.blobs.pace, "_sync", fail_at_the_second)
     with pytest.raises(DiskFull):
         stage.keep([brought(dataset(f"1.2.{i}"), f"1.2.{i}") for i in range(3)])
     assert stage.entries() == ()
