@@ -79,11 +79,11 @@ class Watch:
 def look(archive: Archive) -> Disk:
     """Measure, and try a write; for a worker thread."""
     pace = archive.sync_p95_us()
+    archive.tidy()
     try:
         free = archive.free_bytes()
     except MeshError as fault:
         return Disk(DiskState.FAILING, 0, pace, Trouble(Health.BROKEN, fault.what, fault.mend))
-    archive.tidy()
     try:
         archive.check_disk()
     except MeshError as fault:
