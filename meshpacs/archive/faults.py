@@ -38,6 +38,12 @@ class Refused(LocalFault):
         self.reason = reason
 
 
+def unreadable(error: OSError) -> Refused:
+    """An operating system's error about a source."""
+    words = error.strerror or type(error).__name__
+    return Refused(Reason.UNREADABLE, f"It cannot be read: {words}.")
+
+
 class DiskFull(Unavailable):
     """No room for what was to be written; nothing was acknowledged and nothing is half-done."""
 

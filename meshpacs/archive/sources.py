@@ -6,37 +6,23 @@ Zip files in zip files are not opened.
 """
 
 import os
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from meshpacs.archive.faults import Reason, Refused
+from meshpacs.archive.faults import Reason, Refused, unreadable
 from meshpacs.archive.header import Scanner
 from meshpacs.archive.part10 import MEDIA_DIRECTORY, read_preface
 from meshpacs.archive.window import FileWindow
-from meshpacs.model.limits import (
-    HEADER_BYTES,
-    PREFACE_BYTES,
-    ZIP_DIRECTORY_BYTES,
-    ZIP_MEMBERS,
-    ZIP_RATIO,
-)
-
-CHUNK_BYTES = 1024 * 1024
+from meshpacs.archive.zips import CHUNK_BYTES, SIGNATURES, Box, printable
+from meshpacs.model.limits import HEADER_BYTES, PREFACE_BYTES, ZIP_MEMBERS
 
 RECORDS = 0x0004_1220
 """Directory Record Sequence (PS3.3 F.3)."""
 FILE_ID = 0x0004_1500
 """Referenced File ID: path components, from the folder of the DICOMDIR (PS3.10 8.2)."""
-
-BROKEN_ZIP = (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError)
-"""What reading a damaged, encrypted or unusually packed member raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +45,12 @@ class Trouble:
     fault: Refused
 
 
-def unreadable(error: OSError) -> Refused:
-    """An operating system's error about a source."""
-    words = error.strerror or type(error).__name__
-    return Refused(Reason.UNREADABLE, f"It cannot be read: {words}.")
-
-
 class Media:
-    """What is found under some paths; keeps zip files open until it is left."""
+    """What is found under some paths; zip files stay open until their files were read."""
 
     def __init__(self, avoid: Path | None = None) -> None:
         """`avoid` is a folder that is not walked into: the archive's own."""
-        self._open = ExitStack()
+        self._boxes: dict[Box, None] = {}
         self._avoid = _identity(avoid) if avoid else None
 
     def find(self, paths: Iterable[Path]) -> Iterator[Source | Trouble]:
@@ -117,8 +97,8 @@ class Media:
                 head = file.read(132)
                 size = file.seek(0, os.SEEK_END)
                 if head[128:] != b"DICM":
-                    if head[:4] in {b"PK\3\4", b"PK\5\6"}:
-                        yield from self._zip(path, file)
+                    if head[:4] in SIGNATURES:
+                        yield from self._zip(path)
                         return
                 elif expand:
                     file.seek(0)
@@ -128,30 +108,19 @@ class Media:
             return
         yield Source(str(path), size, lambda: _file_chunks(path))
 
-    def _zip(self, path: Path, file: BinaryIO) -> Iterator[Source | Trouble]:
+    def _zip(self, path: Path) -> Iterator[Source | Trouble]:
         try:
-            check_directory(file)
-            box = self._open.enter_context(zipfile.ZipFile(path))
+            box = Box(path, lambda box: self._boxes.pop(box, None))
         except Refused as refusal:
             yield Trouble(str(path), refusal)
             return
-        except (*BROKEN_ZIP, ValueError, OSError):
-            yield Trouble(str(path), Refused(Reason.UNREADABLE, "It is a damaged zip file."))
-            return
-        for member in box.infolist():
-            name = f"{path}!{printable(member.filename)}"
-            if member.is_dir():
-                continue
-            if member.file_size > max(HEADER_BYTES, ZIP_RATIO * max(member.compress_size, 1)):
-                yield Trouble(
-                    name,
-                    Refused(
-                        Reason.TOO_LARGE,
-                        f"It would grow more than {ZIP_RATIO} times: a bomb, or damage.",
-                    ),
-                )
-                continue
-            yield Source(name, member.file_size, lambda m=member: _member_chunks(box, m))  # type: ignore[misc]
+        self._boxes[box] = None
+        try:
+            for name, size, how in box.members():
+                shown = f"{path}!{printable(name)}"
+                yield Trouble(shown, how) if isinstance(how, Refused) else Source(shown, size, how)
+        finally:
+            box.leave()
 
     def __enter__(self) -> Self:
         """Zip files stay open within."""
@@ -163,18 +132,14 @@ class Media:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close them."""
-        self._open.close()
+        """Close those of which files were not read."""
+        for box in list(self._boxes):
+            box.close()
 
 
 def _identity(folder: Path) -> tuple[int, int]:
     found = folder.stat()
     return found.st_dev, found.st_ino
-
-
-def printable(name: str) -> str:
-    """A name from a zip file, without what would play tricks on a terminal."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in name)
 
 
 def _file_chunks(path: Path) -> Iterator[bytes]:
@@ -184,39 +149,6 @@ def _file_chunks(path: Path) -> Iterator[bytes]:
                 yield chunk
     except OSError as error:
         raise unreadable(error) from None
-
-
-def _member_chunks(box: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    try:
-        with box.open(member) as file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
-    except OSError as error:
-        raise unreadable(error) from None
-    except BROKEN_ZIP:
-        raise Refused(
-            Reason.UNREADABLE,
-            "This file in the zip is damaged, encrypted, or packed in an unknown way.",
-        ) from None
-
-
-def check_directory(file: BinaryIO) -> None:
-    """Refuse a zip whose list of files is too long, before Python reads all of it.
-
-    Source: APPNOTE.TXT 4.3.16 and 4.3.14 (zip64).
-    """
-    size = file.seek(0, os.SEEK_END)
-    start = file.seek(max(0, size - 65_557))  # the end record and the longest comment
-    tail = file.read()
-    at = tail.rfind(b"PK\5\6")
-    if at < 0 or len(tail) < at + 22:
-        raise Refused(Reason.UNREADABLE, "It is a damaged zip file.")
-    (length,) = struct.unpack_from("<L", tail, at + 12)
-    if length == 0xFFFF_FFFF and start + at >= 76:
-        file.seek(start + at - 76)  # the zip64 end record and its locator stand before it
-        (length,) = struct.unpack_from("<Q", file.read(76), 40)
-    if length > ZIP_DIRECTORY_BYTES:
-        raise Refused(Reason.TOO_LARGE, "Its list of files is too long.", "Unpack it first.")
 
 
 # ---------------------------------------------------------------- DICOMDIR
@@ -257,7 +189,8 @@ def read_directory(file: BinaryIO) -> list[tuple[str, ...]]:
         file.seek(preface.offset + at)
         return file.read(count)
 
-    scanner = Scanner(FileWindow(read, size), "latin_1", items_limit=ZIP_MEMBERS)
+    window = FileWindow(read, size)
+    scanner = Scanner(window, "latin_1", items_limit=ZIP_MEMBERS, kept_limit=HEADER_BYTES)
     record = scanner.run({RECORDS: {FILE_ID: "CS"}}, preface.transfer_syntax)
     found: dict[tuple[str, ...], None] = {}
     for item in record.get(RECORDS, ()):
@@ -279,11 +212,11 @@ def locate(folder: Path, parts: tuple[str, ...]) -> Path | None:
         if part in {"", ".", ".."} or "/" in part or "\\" in part or ":" in part:
             return None
         exact = place / part
-        if not exact.exists():
-            try:
+        try:
+            if not exact.exists():
                 exact = next(p for p in place.iterdir() if p.name.casefold() == part.casefold())
-            except (StopIteration, OSError):
-                return None
+        except (StopIteration, OSError):  # the latter also for a name that no file can have
+            return None
         place = exact
     inside = place.is_file() and place.resolve().is_relative_to(folder.resolve())
     return place if inside else None
