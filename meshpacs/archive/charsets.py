@@ -68,6 +68,9 @@ RESETS_TEXT = frozenset(b"\r\n\t\f\\")
 RESETS_NAME = frozenset(b"\r\n\t\f\\^=")
 """Where a value falls back to its first character set (PS3.5 6.1.2.5.3)."""
 
+TRAILS_BELOW_0X80 = frozenset({"gbk", "gb18030"})
+"""Where the second byte of a character may look like a delimiter."""
+
 
 def codec_of(term: str) -> str | None:
     """The codec of one defined term, or None for a term that is unknown here.
@@ -134,7 +137,9 @@ class Charset:
                 # Two bytes a character in G0: a second byte is never a delimiter, though it may
                 # look like one.
                 at += 2
-            elif byte in resets and not _is_trail(codec, raw, start, at):
+            elif byte >= 0x81 and codec in TRAILS_BELOW_0X80 and raw[at + 1 : at + 2] != b"\x1b":
+                at += 2
+            elif byte in resets:
                 flush(at)
                 codec, lead = self.first, b""
                 start = at
@@ -145,16 +150,6 @@ class Charset:
                 at += 1
         flush(len(raw))
         return "".join(pieces)
-
-
-def _is_trail(codec: str, raw: bytes, start: int, at: int) -> bool:
-    """Whether this byte is the second of a two-byte character, as GBK allows below 0x80."""
-    if codec not in {"gbk", "gb18030"}:
-        return False
-    step = start
-    while step < at:
-        step += 2 if raw[step] >= 0x81 else 1
-    return step > at
 
 
 def charset(terms: Sequence[str], default: str) -> Charset:

@@ -23,6 +23,7 @@ from meshpacs.archive.window import FileWindow, Truncated
 from meshpacs.model.attributes import Record
 from meshpacs.model.limits import (
     ATTRIBUTE_BYTES,
+    HEADER_KEPT_BYTES,
     SCANNED_ELEMENTS,
     SEQUENCE_DEPTH,
     VALUES_PER_KEY,
@@ -50,6 +51,9 @@ SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI
 PLAIN_LONG_VRS = LONG_VRS - {b"SQ"}
 THOUGHTFUL_GROUPS = frozenset({0x0000, 0x7FE0, 0xFFFE})
 """Padding, pixels and delimiters: elements that change where the scan is."""
+
+ITEM_COST = 64
+"""Bytes that an item counts as, be it empty: what an empty dictionary takes."""
 
 PROBE_BYTES = 1024 * 1024
 """Values of unknown kind that begin like a sequence are walked up to this size. A guess."""
@@ -93,6 +97,9 @@ class Scanner:
     """The codec for bytes beyond ASCII that the data set does not declare."""
     items_limit: int = VALUES_PER_KEY
     """Items kept of one sequence."""
+    kept_limit: int = HEADER_KEPT_BYTES
+    kept: int = 0
+    """Bytes of all that was kept so far."""
     depth: int = 0
     """Sequences already around this data set."""
     elements: int = 0
@@ -170,6 +177,7 @@ class Scanner:
                 if said not in KNOWN:
                     said, order = want, "<" if place.explicit and said == "UN" else order
                 raw = chunk[value : value + length]
+                self._count(length)
                 place.record[tag] = texts(said, raw, order, place.charset)
             at = value + length
             self.elements += 1
@@ -250,6 +258,15 @@ class Scanner:
         self._fits(place, length)
         self.window.skip(length)
 
+    def _count(self, kept: int) -> None:
+        """So many bytes more are kept; many values within their limits are too much together."""
+        self.kept += kept
+        if self.kept > self.kept_limit:
+            raise Refused(
+                Reason.TOO_LARGE,
+                f"The attributes that are indexed have more than {self.kept_limit} bytes.",
+            )
+
     @staticmethod
     def _most(tag: int, length: int) -> int:
         if length > ATTRIBUTE_BYTES:
@@ -267,6 +284,7 @@ class Scanner:
 
     def _keep(self, place: _Elements, tag: int, want: str, vr: bytes | None, length: int) -> None:
         raw = self.window.take(self._most(tag, length))
+        self._count(length)
         said = vr.decode("ascii") if vr is not None else want
         if said not in KNOWN:
             said, order = want, "<" if said == "UN" else place.order
@@ -314,6 +332,7 @@ class Scanner:
             explicit = (vr.isalpha() and vr.isupper()) or self.window.peek(2) in _DELIMITERS
         record: Record = {}
         if place.items is not None and len(place.items) < self.items_limit:
+            self._count(ITEM_COST)
             place.items.append(record)
         self.stack.append(
             _Elements(end, explicit, place.order, place.charset, place.wanted, record)
@@ -344,12 +363,15 @@ class Scanner:
             FileWindow(lambda offset, count: raw[offset : offset + count], len(raw)),
             self.default,
             depth=self.depth + len(self.stack) // 2,
+            elements=self.elements,
         )
         try:
             inner.walk_items()
         except Refused as refusal:
-            if refusal.reason is Reason.TOO_DEEP:
+            if refusal.reason is Reason.TOO_DEEP or inner.elements > SCANNED_ELEMENTS:
                 raise
+        finally:
+            self.elements = inner.elements
 
     def walk_items(self) -> None:
         """Walk the window as the value of an implicit sequence, keeping nothing."""

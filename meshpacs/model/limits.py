@@ -172,6 +172,10 @@ SEQUENCE_DEPTH = 32
 ATTRIBUTE_BYTES = 64 * 1024
 """One indexed attribute's value; a longer one is refused as absurd. A guess."""
 
+HEADER_KEPT_BYTES = 1024 * 1024
+"""Of all indexed attributes of one instance, and 64 for each item of a sequence; real ones have
+4 KiB. A guess: answers carry 4 MiB."""
+
 VALUES_PER_ATTRIBUTE = ATTRIBUTE_BYTES // 2
 """Values of one attribute in a row: each takes a character and a backslash."""
 

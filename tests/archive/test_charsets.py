@@ -1,5 +1,6 @@
 """Text in the character sets of PS3.3 C.12.1.1.2, read as what was meant."""
 
+from time import process_time
 from warnings import catch_warnings, simplefilter
 
 import pydicom
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshpacs.archive.charsets import SINGLE, Charset, charset, codec_of, default_codec
+from meshpacs.model.limits import ATTRIBUTE_BYTES
 from tests.archive.instances import corpus
 
 JAPANESE = ("", "ISO 2022 IR 87")
@@ -149,3 +151,17 @@ def test_the_files_for_character_sets_are_read_as_pydicom_reads_them() -> None:
         assert own.text(raw, name=True).rstrip("= ") == meant.rstrip("= "), path.name
         compared += 1
     assert compared >= 15
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("term", ["GBK", "GB18030", "ISO 2022 IR 58", "ISO_IR 192"])
+@pytest.mark.parametrize("piece", [b"\x81\\", b"\x81^", b"\\", b"\x1b", b"\x1b$B!\\", b"\x81\x1b"])
+def test_the_longest_text_is_read_in_time_that_grows_no_faster_than_it(
+    term: str, piece: bytes
+) -> None:
+    # Second bytes that look like a delimiter were counted from the start, each time: 64 KiB of
+    # GBK with an escape sequence took three quarters of a minute of the processor.
+    raw = b"\x1b" + piece * (ATTRIBUTE_BYTES // len(piece) - 1)
+    began = process_time()
+    text(raw, term)
+    assert process_time() - began < 5

@@ -46,6 +46,7 @@ from tests.archive.instances import (
 NAME = 0x0010_0010
 REQUESTS = tag_of("RequestAttributesSequence")
 STEP = 0x0040_0009
+PROCEDURE_CODES = 0x0032_1064
 PRIVATE = 0x0009_1010
 
 
@@ -398,6 +399,24 @@ def test_too_many_elements_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def deflate(data: bytes) -> bytes:
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return packer.compress(data) + packer.flush()
+
+
+def test_elements_in_values_of_unknown_kind_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshpacs.archive.header.SCANNED_ELEMENTS", 50)
+    few = [element(PRIVATE, "UN", item(*[element(PRIVATE, "UN", b"", IMPLICIT)] * 20))]
+    read(dataset(pixels=b"") + b"".join(few))
+    assert refusal(dataset(pixels=b"") + b"".join(few * 3)) is Reason.TOO_LARGE
+
+
+def test_what_is_kept_of_one_header_has_a_limit_though_each_value_is_within_its_own() -> None:
+    long = element(STEP, "SH", b"x" * 60_000)
+    enough = element(REQUESTS, "SQ", item(long) * 17)
+    assert len(read(dataset(pixels=b"") + enough)[REQUESTS]) == 17
+    many = element(REQUESTS, "SQ", item(long) * 18)
+    assert refusal(dataset(pixels=b"") + many) is Reason.TOO_LARGE
+    # Nor are items of nothing free: these are a quarter of a million.
+    empty = item(element(PROCEDURE_CODES, "SQ", item() * VALUES_PER_KEY)) * VALUES_PER_KEY
+    assert refusal(dataset(pixels=b"") + element(REQUESTS, "SQ", empty)) is Reason.TOO_LARGE
 
 
 def test_deflated_data_sets_are_read_through() -> None:
