@@ -20,10 +20,11 @@ from time import monotonic
 from campaigns.campaign import Campaign, Outcome, Place
 from campaigns.disks import DISKS
 from campaigns.fuzz import FUZZ
+from campaigns.garbage import GARBAGE
 from campaigns.soak import SOAK
 from campaigns.strangers import STRANGERS
 
-CAMPAIGNS: tuple[Campaign, ...] = (DISKS, FUZZ, SOAK, STRANGERS)
+CAMPAIGNS: tuple[Campaign, ...] = (DISKS, FUZZ, GARBAGE, SOAK, STRANGERS)
 
 def tell(name: str, seed: int, outcome: Outcome, took_s: float) -> int:
     """Counts and verdict; the exit code."""

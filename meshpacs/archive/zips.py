@@ -20,8 +20,9 @@ CHUNK_BYTES = 1024 * 1024
 SIGNATURES = frozenset({b"PK\3\4", b"PK\5\6"})
 """What a zip file begins with; the second if it is empty (APPNOTE.TXT 4.3.7, 4.3.16)."""
 
-METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2})
-"""Not LZMA: its files say how much memory unpacking takes, up to 4 GiB for a few bytes."""
+METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""Only these are unpacked in bounded memory: of bzip2 the standard library unpacks all that it has
+read at once, a million times as much, and LZMA's files say themselves how much they take."""
 
 BROKEN = (
     zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError, struct.error,

@@ -281,6 +281,13 @@ def lzma_that_wants_four_gigabytes(tmp_path: Path) -> bytes:
     return bytes(made)
 
 
+def bzip2_that_grows_a_million_times(tmp_path: Path) -> bytes:
+    path = tmp_path / "made"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as box:
+        box.writestr("x", instance("1.1", pixels=bytes(60_000)))
+    return path.read_bytes()
+
+
 def name_in_no_encoding(_: Path) -> bytes:
     made = bytearray(zipped_bytes(instance("1.1")))
     made[7] |= 8  # UTF-8, it says
@@ -306,6 +313,7 @@ def offset_beyond_all_numbers(_: Path) -> bytes:
     [
         damaged_lzma,
         lzma_that_wants_four_gigabytes,
+        bzip2_that_grows_a_million_times,
         name_in_no_encoding,
         offset_beyond_all_numbers,
     ],
