@@ -20,6 +20,9 @@ GROWTH_MB = 96
 """By how much this process may grow while frames are thrown: one frame at its largest may take
 most of that while it is read (see `garbage/extremes.py`), and nothing may stay."""
 
+TELL_EACH = 20_000
+"""Frames after which it is told how far it is."""
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """How much of each."""
@@ -49,23 +52,24 @@ def throw_frames(options: argparse.Namespace, place: Place, outcome: Outcome) ->
     from garbage.stages import Tally, plan, throw_block, throwing_range
 
     tally = Tally()
-    told = ""
+    told = 0
     began = monotonic()
     with throwing_range() as ground:
-        before = None
+        before = 0
         for stage, block, count in plan(options.frames):
             if options.only not in {None, f"{stage.name}/{block}"}:
                 continue
-            if stage.name != told:
-                told = stage.name
-                place.say(f"  {told}, after {monotonic() - began:.0f} s")
             throw_block(ground, stage, place.seed, block, count, tally)
-            before = before or _peak_mb()
+            if tally.by_stage.total() >= told + TELL_EACH:
+                told = tally.by_stage.total()
+                before = before or _peak_mb()
+                found = len(tally.findings)
+                place.say(f"  {told:,} frames, {found} found, after {monotonic() - began:.0f} s")
     for name, number in tally.by_stage.items():
         outcome.counts[f"frames, {name}"] += number
     outcome.counts["frames"] += tally.by_stage.total()
     outcome.notes += _table(tally.by_outcome)
-    grown = _peak_mb() - (before or 0)
+    grown = _peak_mb() - (before or _peak_mb())
     outcome.notes.append(f"this process grew by {grown} MB while frames were thrown")
     outcome.hold(grown <= GROWTH_MB, f"frames made this process grow by {grown} MB")
     for found in tally.findings:

@@ -241,11 +241,14 @@ assert sum(stage.share for stage in STAGES) == 100
 
 
 def plan(frames: int) -> Iterator[tuple[Stage, int, int]]:
-    """Stage, block, and how many frames of it."""
-    for stage in STAGES:
-        left = max(1, frames * stage.share // 100)
-        for block in range(-(-left // BLOCK)):
-            yield stage, block, min(BLOCK, left - block * BLOCK)
+    """Stage, block, and how many frames of it; a block of each stage in turn."""
+    left = {stage.name: max(1, frames * stage.share // 100) for stage in STAGES}
+    for block in range(max(-(-count // BLOCK) for count in left.values())):
+        for stage in STAGES:
+            count = min(BLOCK, left[stage.name])
+            left[stage.name] -= count
+            if count:
+                yield stage, block, count
 
 
 def throw_block(
@@ -290,6 +293,8 @@ async def _one(throw: Callable[[], Any]) -> str:
     except BaseException as error:
         if isinstance(error, (KeyboardInterrupt, trio.Cancelled)):
             raise
+        if isinstance(error, BaseExceptionGroup) and error.subgroup(Hung):
+            return f"!it took {HANG_CPU_S} s of the processor\n{traceback.format_exc()}"
         return f"!{type(error).__name__}: {error}\n{traceback.format_exc()}"
     else:
         return "taken"
