@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic
 
 from campaigns.campaign import Campaign, Outcome, Place
+from garbage.stages import Finding, Tally, plan, throw_block, throwing_range
 
 GROWTH_MB = 96
 """By how much this process may grow while frames are thrown: one frame at its largest may take
@@ -49,8 +50,6 @@ def run(options: argparse.Namespace, place: Place) -> Outcome:
 
 def throw_frames(options: argparse.Namespace, place: Place, outcome: Outcome) -> None:
     """The stages, one after the other."""
-    from garbage.stages import Tally, plan, throw_block, throwing_range
-
     tally = Tally()
     told = 0
     began = monotonic()
@@ -59,12 +58,15 @@ def throw_frames(options: argparse.Namespace, place: Place, outcome: Outcome) ->
         for stage, block, count in plan(options.frames):
             if options.only not in {None, f"{stage.name}/{block}"}:
                 continue
+            known = len(tally.findings)
             throw_block(ground, stage, place.seed, block, count, tally)
+            for found in tally.findings[known:]:
+                _tell(found, options, place, outcome)
             if tally.by_stage.total() >= told + TELL_EACH:
                 told = tally.by_stage.total()
                 before = before or _peak_mb()
-                found = len(tally.findings)
-                place.say(f"  {told:,} frames, {found} found, after {monotonic() - began:.0f} s")
+                took_s = monotonic() - began
+                place.say(f"  {told:,} frames, {len(outcome.wrong)} found, {took_s:.0f} s")
     for name, number in tally.by_stage.items():
         outcome.counts[f"frames, {name}"] += number
     outcome.counts["frames"] += tally.by_stage.total()
@@ -72,12 +74,15 @@ def throw_frames(options: argparse.Namespace, place: Place, outcome: Outcome) ->
     grown = _peak_mb() - (before or _peak_mb())
     outcome.notes.append(f"this process grew by {grown} MB while frames were thrown")
     outcome.hold(grown <= GROWTH_MB, f"frames made this process grow by {grown} MB")
-    for found in tally.findings:
-        again = (
-            f'--seed {place.seed} --frames {options.frames} --only "{found.stage}/{found.block}"'
-        )
-        kept = _keep(options.findings, f"{found.stage}-{found.block}-{found.number}", found.thrown)
-        outcome.wrong.append(f"{found.what}\n  {kept}; again with: {again}")
+
+
+def _tell(found: Finding, options: argparse.Namespace, place: Place, outcome: Outcome) -> None:
+    """A finding, at once: a campaign of an hour may be stopped."""
+    kept = _keep(options.findings, f"{found.stage}-{found.block}-{found.number}", found.thrown)
+    block = f"{found.stage}/{found.block}"
+    again = f'--seed {place.seed} --frames {options.frames} --only "{block}"'
+    outcome.wrong.append(f"{found.what}\n  {kept}; again with: {again}")
+    place.say(f"  found: {outcome.wrong[-1]}")
 
 
 def worst_cases(place: Place, outcome: Outcome) -> None:
@@ -96,10 +101,11 @@ def worst_cases(place: Place, outcome: Outcome) -> None:
 
 def import_files(options: argparse.Namespace, place: Place, outcome: Outcome) -> None:
     """Batches of files into one archive, which is looked after at the end."""
-    from garbage.imports import BATCH, Tally, import_batch, look_after
+    from garbage.imports import BATCH, import_batch, look_after
+    from garbage.imports import Tally as FileTally
     from meshpacs.archive.archive import Archive
 
-    tally = Tally()
+    tally = FileTally()
     folder = place.folder / "archive"
     archive = Archive.open(folder)
     for batch in range(-(-options.files // BATCH)):
