@@ -27,7 +27,8 @@ from meshpacs.wire.noise import Handshake, KeyPair
 
 
 def behind(message: bytes) -> bytes:
-    """A handshake message, a record, behind its length."""
+    """A handshake message or a record behind its length, cut to what a length can say."""
+    message = message[:65_535]
     return len(message).to_bytes(2, "big") + message
 
 
@@ -78,7 +79,7 @@ class Dialling:
             sealed = shake.write(warp(claim, self._draw)[:65_000])
         else:
             sealed = scramble(shake.write(claim), self._draw)
-        self.thrown = opening + behind(sealed[:65_535])
+        self.thrown = opening + behind(sealed)
         return await self._pour()
 
     async def third(self) -> Link:
@@ -100,7 +101,7 @@ class Dialling:
             third = shake.write(credentials)
             if kind == 1:
                 third = scramble(third, draw)
-                self.thrown = behind(third[:65_535])
+                self.thrown = behind(third)
                 await stream.send_all(self.thrown)
                 return
             if kind == 2:
@@ -108,7 +109,7 @@ class Dialling:
             record = shake.split()[0].encrypt(len(hello).to_bytes(4, "big") + hello)
             if kind == 3:
                 record = scramble(record, draw)
-            self.thrown = behind(third) + behind(record[:65_535])
+            self.thrown = behind(third) + behind(record)
             await stream.send_all(self.thrown)
 
         return await against(lambda stream: answer(stream, self.gate, "192.0.2.1:1"), play)
@@ -150,7 +151,7 @@ class Answering:
             second = shake.write(warp(payload, draw)[:65_000] if kind == 0 else payload)
             if kind == 1:
                 second = scramble(second, draw)
-            self.thrown = behind(second[:65_535])
+            self.thrown = behind(second)
             await stream.send_all(self.thrown)
             if kind < 2:
                 return
