@@ -69,7 +69,7 @@ class Box:
     def members(self) -> Iterator[tuple[str, int, Callable[[], Iterator[bytes]] | Refused]]:
         """The files in it: name, size, and how to read it, once, or why not to."""
         for member in self._zip.infolist():
-            if member.is_dir():
+            if member.filename.endswith("/"):  # a folder; `is_dir` falls over a name of nothing
                 continue
             how: Callable[[], Iterator[bytes]] | Refused
             if _grows(member):

@@ -21,6 +21,9 @@ GROWTH_MB = 96
 """By how much this process may grow while frames are thrown: one frame at its largest may take
 most of that while it is read (see `garbage/extremes.py`), and nothing may stay."""
 
+FILES_GROWTH_MB = 192
+"""The same for files, whose originals are kept in memory: 8 MB of them, and a batch of mutants."""
+
 TELL_EACH = 20_000
 """Frames after which it is told how far it is."""
 
@@ -106,6 +109,7 @@ def import_files(options: argparse.Namespace, place: Place, outcome: Outcome) ->
     from meshpacs.archive.archive import Archive
 
     tally = FileTally()
+    before = _peak_mb()
     folder = place.folder / "archive"
     archive = Archive.open(folder)
     for batch in range(-(-options.files // BATCH)):
@@ -113,6 +117,9 @@ def import_files(options: argparse.Namespace, place: Place, outcome: Outcome) ->
         import_batch(archive, place.folder / "in", place.seed, batch, count, tally)
         if batch % 50 == 0:
             place.say(f"  {batch * BATCH} files")
+    grown = _peak_mb() - before
+    outcome.notes.append(f"this process grew by {grown} MB while files were imported")
+    outcome.hold(grown <= FILES_GROWTH_MB, f"files made this process grow by {grown} MB")
     wrong, instances = look_after(folder, archive)
     outcome.counts["files"] += tally.by_kind.total()
     for kind, count in tally.by_kind.items():

@@ -259,7 +259,7 @@ def zipped(data: bytes, draw: Random) -> bytes:
             inside = draw.choice(bases()) if number else data
             with made.open(f"{name}{number}", "w") as file:
                 file.write(inside[:WHOLE_BYTES])
-                for _ in range(draw.choice((4, 65)) if draw.random() < 0.05 else 0):
+                for _ in range(draw.choice((4, 65)) if packing and draw.random() < 0.05 else 0):
                     file.write(bytes(1 << 20))
     raw = box.getvalue()
     match draw.randrange(4):

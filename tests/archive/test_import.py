@@ -308,6 +308,18 @@ def offset_beyond_all_numbers(_: Path) -> bytes:
     return made[:at] + bytes(head) + extra + bytes(end)
 
 
+def test_a_member_without_a_name_ends_no_import(archive: Archive, tmp_path: Path) -> None:
+    made = zipped_bytes(instance("1.1"))
+    at = made.index(b"PK\1\2")
+    head, end = bytearray(made[at : at + 46]), bytearray(made[-22:])
+    struct.pack_into("<H", head, 28, 0)
+    struct.pack_into("<L", end, 12, 46)
+    path = tmp_path / "a.zip"
+    path.write_bytes(made[:at] + bytes(head) + bytes(end))
+    outcomes, _ = run(archive, path)
+    assert outcomes[f"{path}!"].reason is Reason.UNREADABLE
+
+
 @pytest.mark.parametrize(
     "made",
     [
