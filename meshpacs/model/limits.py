@@ -205,4 +205,5 @@ ZIP_DIRECTORY_BYTES = 16 * 1024 * 1024
 """A zip file's list of files: 150,000 of them. Python makes six times as much of it. A guess."""
 
 ZIP_RATIO = 200
-"""Uncompressed over compressed size of one member, above which it is refused as a bomb."""
+"""Uncompressed over compressed size of one member, and of a whole zip file, above which it is
+refused as a bomb if it has more than `HEADER_BYTES`. A guess."""
