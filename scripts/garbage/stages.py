@@ -290,11 +290,14 @@ async def _one(throw: Callable[[], Any]) -> str:
         return f"!it hung for {HANG_S} s"
     except Hung:
         return f"!it took {HANG_CPU_S} s of the processor\n{traceback.format_exc(limit=-6)}"
+    except (KeyboardInterrupt, SystemExit, trio.Cancelled):
+        raise
     except BaseException as error:
-        if isinstance(error, (KeyboardInterrupt, trio.Cancelled)):
-            raise
-        if isinstance(error, BaseExceptionGroup) and error.subgroup(Hung):
-            return f"!it took {HANG_CPU_S} s of the processor\n{traceback.format_exc()}"
+        if isinstance(error, BaseExceptionGroup):
+            if error.subgroup((KeyboardInterrupt, SystemExit)):
+                raise  # somebody stops the campaign
+            if error.subgroup(Hung):
+                return f"!it took {HANG_CPU_S} s of the processor\n{traceback.format_exc()}"
         return f"!{type(error).__name__}: {error}\n{traceback.format_exc()}"
     else:
         return "taken"

@@ -89,3 +89,19 @@ def test_what_is_left_open_is_found(ground: Range, monkeypatch: pytest.MonkeyPat
     tally = Tally()
     throw_block(ground, named("engine"), SEED, 0, 5, tally)
     assert "still open" in tally.findings[-1].what
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_who_stops_a_campaign_is_no_finding(
+    ground: Range, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+) -> None:
+    async def stopped(*_: object) -> None:
+        raise stop
+
+    monkeypatch.setattr(doors, "answer", stopped)
+    with pytest.raises(BaseException) as caught:  # noqa: PT011  perhaps in a nursery's group
+        throw_block(ground, named("opening"), SEED, 0, 1, Tally())
+    error = caught.value
+    assert isinstance(error, stop) or (
+        isinstance(error, BaseExceptionGroup) and error.subgroup(stop) is not None
+    )
