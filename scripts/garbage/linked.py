@@ -9,6 +9,7 @@ from garbage.doors import against
 from garbage.mesh import NOW_S, SECRET, Company
 from garbage.messages import CONTENT, ENTRY, ROOT, STUDY, manifest_of, payloads, signed_manifest
 from garbage.mutations import LENGTHS, scramble, warp
+from meshpacs.archive.archive import Archive
 from meshpacs.links.channel import Channel
 from meshpacs.links.join import admit_knock, knock, open_to
 from meshpacs.links.link import Link
@@ -29,13 +30,16 @@ from meshpacs.wire.messages import (
     Missing,
     Purpose,
     RosterNews,
+    WantChunks,
     WantLeaves,
+    WantManifests,
     Welcome,
 )
 from meshpacs.wire.noise import Cipher
 from meshpacs.wire.roster import News
 
 KEYS = bytes(32), b"\1" * 32
+WANTS = frozenset({WantManifests.TYPE, WantLeaves.TYPE, WantChunks.TYPE})
 
 
 def framed(payload: bytes) -> bytes:
@@ -61,7 +65,7 @@ class Member:
         """All honest payloads at hand."""
         self._company = company
         self._draw = draw
-        self._payloads = payloads(company)
+        self.payloads = payloads(company)
         self.thrown = b""
 
     def link(self, stream: trio.abc.Stream, purpose: Purpose = Purpose.CONTROL) -> Link:
@@ -77,7 +81,7 @@ class Member:
     async def records(self) -> None:
         """Honest records that were changed, cut, repeated or put in another order on the way."""
         draw = self._draw
-        some = b"".join(framed(draw.choice(self._payloads)) for _ in range(draw.choice((1, 3))))
+        some = b"".join(framed(draw.choice(self.payloads)) for _ in range(draw.choice((1, 3))))
         records = recorded(Cipher(KEYS[1]), some, draw)
         match draw.randrange(4):
             case 0:
@@ -95,7 +99,7 @@ class Member:
     async def frames(self) -> None:
         """Sound records; lengths and types of the frames inside are not sound."""
         draw = self._draw
-        payload = draw.choice(self._payloads)
+        payload = draw.choice(self.payloads)
         match draw.randrange(4):
             case 0:
                 length = draw.choice((*LENGTHS, 2**31, 2**32 - 1, len(payload) + 1))
@@ -136,9 +140,9 @@ class Member:
     def payload(self) -> bytes:
         """A frame's payload, well-formed msgpack more often than not."""
         draw = self._draw
-        payload = draw.choice(self._payloads)
+        payload = draw.choice(self.payloads)
         if draw.random() < 0.3:
-            return scramble(payload, draw, draw.choice(self._payloads))
+            return scramble(payload, draw, draw.choice(self.payloads))
         return payload[:1] + warp(payload[1:], draw)
 
     def message(self) -> None:
@@ -152,23 +156,28 @@ class Member:
 class Taking:
     """A member that takes from the target and asks for anything."""
 
-    def __init__(self, company: Company, draw: Random, serving: Serving) -> None:
-        """`serving` is the target's, with its archive."""
+    def __init__(
+        self, company: Company, draw: Random, archive: Archive, contributions: Contributions
+    ) -> None:
+        """The archive and what is contributed from it are the target's."""
         self._member = Member(company, draw)
         self._draw = draw
-        self._serving = serving
+        self._breaches: list[str] = []
+        members = company.roster().members
+        self._serving = Serving(
+            archive, contributions, members, lambda _peer, what: self._breaches.append(what)
+        )
         self.thrown = b""
 
     async def request(self) -> None:
         """One request, and an honest one behind it, whose answer shows that both were heard."""
         draw, out, back = self._draw, Cipher(KEYS[1]), Cipher(KEYS[0])
-        wants = [p for p in self._member._payloads if p[0] in {16, 17, 18}]  # noqa: SLF001
+        wants = [p for p in self._member.payloads if p[0] in WANTS]
         request = draw.choice(wants)
         request = request[:1] + warp(request[1:], draw)
         last = encode(WantLeaves(2**40, (ROOT,)))
         self.thrown = request
-        breaches: list[str] = []
-        self._serving._blame = lambda _peer, what: breaches.append(what)  # noqa: SLF001
+        self._breaches.clear()
 
         async def work(stream: trio.abc.Stream) -> Link:
             link = self._member.link(stream, Purpose.BULK)
@@ -187,8 +196,8 @@ class Taking:
                     return
 
         await against(work, play)
-        if breaches:
-            raise PeerFault(breaches[0])
+        if self._breaches:
+            raise PeerFault(self._breaches[0])
 
 
 class Giving:

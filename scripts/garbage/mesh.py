@@ -50,18 +50,6 @@ class Company:
             identity, self.roster(), SECRET, boot=boot, version="1.0", wall_s=lambda: NOW_S
         )
 
-    def fresh_invite(self, name: str) -> Invite:
-        """Another one."""
-        return make_invite(
-            self.founder,
-            self.mesh,
-            SECRET,
-            role=Role.MEMBER,
-            expires_s=NOW_S + DAY_S,
-            addresses=("127.0.0.1:7117",),
-            seed=entropy(f"invite {name}", 16),
-        )
-
 
 def company() -> Company:
     """Always the same one."""

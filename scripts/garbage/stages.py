@@ -30,7 +30,6 @@ from meshpacs.archive.archive import Archive
 from meshpacs.model.errors import MeshError
 from meshpacs.model.ids import MILLISECOND
 from meshpacs.node.manifests import Contributions
-from meshpacs.node.serving import Serving
 from meshpacs.wire.codec import decode
 from meshpacs.wire.invite import read_invite
 from meshpacs.wire.notary import RosterNotary
@@ -139,9 +138,7 @@ def _joining(ground: Range, draw: Random) -> tuple[Throwing, Throw]:
 
 
 def _taking(ground: Range, draw: Random) -> tuple[Throwing, Throw]:
-    members = ground.company.roster().members
-    serving = Serving(ground.archive, ground.contributions(), members, lambda _peer, _what: None)
-    taking = Taking(ground.company, draw, serving)
+    taking = Taking(ground.company, draw, ground.archive, ground.contributions())
     return taking, taking.request
 
 
