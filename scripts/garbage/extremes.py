@@ -25,7 +25,7 @@ from meshpacs.wire.codec import decode
 from meshpacs.wire.frames import FrameReader
 
 SECONDS = 60.0
-"""Processor time of one of them. A guess; the slowest takes a sixth on a free machine."""
+"""Processor time of one of them. A guess; the slowest takes 5 s: millions of elements."""
 
 LARGEST_FRAME_MB = 160
 """An empty map takes a byte in a frame and 64 in memory (`wire/codec.py`), and a place in what
