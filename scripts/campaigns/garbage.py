@@ -7,6 +7,7 @@ and file must end as something taken or as one of our own errors, in bounded tim
 """
 
 import argparse
+import contextlib
 import resource
 import signal
 import sys
@@ -18,8 +19,9 @@ from campaigns.campaign import Campaign, Outcome, Place
 from garbage.stages import Finding, Tally, plan, throw_block, throwing_range
 
 GROWTH_MB = 96
-"""By how much this process may grow while frames are thrown: one frame at its largest may take
-most of that while it is read (see `garbage/extremes.py`), and nothing may stay."""
+"""By how much this process may have grown when all frames are thrown: nothing of them may stay. Its
+peak says little, for garbage is made here, too; what one frame costs is weighed among the worst
+cases."""
 
 FILES_GROWTH_MB = 192
 """The same for files, whose originals are kept in memory: 8 MB of them, and a batch of mutants."""
@@ -67,14 +69,14 @@ def throw_frames(options: argparse.Namespace, place: Place, outcome: Outcome) ->
                 _tell(found, options, place, outcome)
             if tally.by_stage.total() >= told + TELL_EACH:
                 told = tally.by_stage.total()
-                before = before or _peak_mb()
+                before = before or _resident_mb()
                 took_s = monotonic() - began
                 place.say(f"  {told:,} frames, {len(outcome.wrong)} found, {took_s:.0f} s")
     for name, number in tally.by_stage.items():
         outcome.counts[f"frames, {name}"] += number
     outcome.counts["frames"] += tally.by_stage.total()
     outcome.notes += _table(tally.by_outcome)
-    grown = _peak_mb() - (before or _peak_mb())
+    grown = _resident_mb() - (before or _resident_mb())
     outcome.notes.append(f"this process grew by {grown} MB while frames were thrown")
     outcome.hold(grown <= GROWTH_MB, f"frames made this process grow by {grown} MB")
 
@@ -157,6 +159,14 @@ def _keep(folder: Path, name: str, data: bytes) -> Path:
     path = folder / name.replace(" ", "-")
     path.write_bytes(data)
     return path
+
+
+def _resident_mb() -> int:
+    """Of this process now; where the system does not tell, the most that it ever was."""
+    with contextlib.suppress(OSError):
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+        return pages * resource.getpagesize() >> 20
+    return _peak_mb()
 
 
 def _peak_mb() -> int:

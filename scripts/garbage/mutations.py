@@ -6,6 +6,8 @@ from typing import Any
 
 import msgpack
 
+from meshpacs.model.limits import FRAME_BYTES
+
 LENGTHS = (0, 1, 2, 3, 7, 8, 15, 16, 17, 127, 128, 255, 256, 4095, 65_535, 65_536, 2**24)
 NUMBERS = (
     0, 1, -1, 2, 15, 16, 17, 127, 128, 255, 256, 1000, 10_000, 65_535, 65_536, 2**31 - 1, 2**31,
@@ -95,7 +97,7 @@ def warp(packed: bytes, draw: Random) -> bytes:
         written: bytes = msgpack.packb(tree)
     except (ValueError, OverflowError, UnicodeEncodeError):
         return scramble(packed, draw)
-    return written
+    return written if len(written) <= FRAME_BYTES else scramble(packed, draw)
 
 
 def _distort(tree: Any, draw: Random) -> Any:
