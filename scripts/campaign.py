@@ -25,6 +25,8 @@ from campaigns.soak import SOAK
 from campaigns.strangers import STRANGERS
 
 CAMPAIGNS: tuple[Campaign, ...] = (DISKS, FUZZ, GARBAGE, SOAK, STRANGERS)
+
+
 def tell(name: str, seed: int, outcome: Outcome, took_s: float) -> int:
     """Counts and verdict; the exit code."""
     for what, count in sorted(outcome.counts.items()):
