@@ -112,13 +112,16 @@ class Dialling:
             self.thrown = behind(third) + behind(record)
             await stream.send_all(self.thrown)
 
-        return await against(lambda stream: answer(stream, self.gate, "192.0.2.1:1"), play)
+        return await against(self._answer, play)
+
+    async def _answer(self, stream: trio.abc.Stream) -> Link:
+        return await answer(stream, self.gate, "192.0.2.1:1", lambda: None)
 
     async def _pour(self) -> Link:
         async def play(stream: trio.abc.Stream) -> None:
             await stream.send_all(self.thrown)
 
-        return await against(lambda stream: answer(stream, self.gate, "192.0.2.1:1"), play)
+        return await against(self._answer, play)
 
 
 class Answering:
