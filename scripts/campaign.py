@@ -21,10 +21,11 @@ from campaigns.campaign import Campaign, Outcome, Place
 from campaigns.disks import DISKS
 from campaigns.fuzz import FUZZ
 from campaigns.garbage import GARBAGE
+from campaigns.kills import KILLS
 from campaigns.soak import SOAK
 from campaigns.strangers import STRANGERS
 
-CAMPAIGNS: tuple[Campaign, ...] = (DISKS, FUZZ, GARBAGE, SOAK, STRANGERS)
+CAMPAIGNS: tuple[Campaign, ...] = (DISKS, FUZZ, GARBAGE, KILLS, SOAK, STRANGERS)
 
 
 def tell(name: str, seed: int, outcome: Outcome, took_s: float) -> int:

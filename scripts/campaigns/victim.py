@@ -1,0 +1,150 @@
+"""Killing something in the middle of its work, and starting it again."""
+
+import json
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from threading import Thread
+from time import monotonic, sleep
+from typing import Any, Generic, TypeVar
+
+from campaigns.campaign import Outcome
+from clinics.clinic import Broken, Clinic
+from meshpacs.model.errors import MeshError
+
+T = TypeVar("T")
+
+RESTART_S = 5.0
+"""What a start after a kill may take, with 10,000 instances in the archive."""
+
+BEYOND = 1.1
+"""Of the time that a work usually takes: moments are drawn up to here, so that some come after its
+end, when the last of it may still be on its way to the disk."""
+
+WORK_S = 60.0
+"""How long a work that nobody killed may take. A guess."""
+
+HARMLESS = frozenset({"debug", "info", "warning"})
+
+
+class Work(Generic[T]):
+    """Something under way in a thread; how it ended is known once it is joined."""
+
+    def __init__(self, act: Callable[[], T]) -> None:
+        """Begin."""
+        self._act = act
+        self.result: T | None = None
+        self.fault: Exception | None = None
+        self._began = monotonic()
+        self.took_s = 0.0
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.result = self._act()
+        except (MeshError, Broken, OSError) as fault:
+            self.fault = fault
+        self.took_s = monotonic() - self._began
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it has not ended."""
+        return self._thread.is_alive()
+
+    def join(self) -> "Work[T]":
+        """Wait for its end.
+
+        Raises:
+            Broken: it hangs, though what it waited for is gone.
+        """
+        self._thread.join(WORK_S)
+        if self._thread.is_alive():
+            raise Broken(f"A work still waits {WORK_S:g} s after what it asked was killed.")
+        return self
+
+
+@dataclass(slots=True)
+class Executioner:
+    """Draws the moments, kills, and remembers how long works and restarts took."""
+
+    outcome: Outcome
+    draw: random.Random
+    usual_s: dict[str, list[float]] = field(default_factory=dict)
+    restarts_s: list[float] = field(default_factory=list)
+    boots: dict[Path, int] = field(default_factory=dict)
+    read: dict[Path, int] = field(default_factory=dict)
+    """How far each log was read."""
+
+    def measure(self, stage: str, act: Callable[[], T]) -> T:
+        """How long a work takes when nobody is killed."""
+        work = Work(act).join()
+        if work.fault is not None:
+            raise Broken(f"{stage}: {work.fault}") from work.fault
+        self.usual_s.setdefault(stage, []).append(work.took_s)
+        return work.result  # type: ignore[return-value]  # it ended without a fault
+
+    def strike(self, stage: str, kill: Callable[[], None], act: Callable[[], T]) -> Work[T]:
+        """Begin a work, kill at a moment drawn from the time that it usually takes."""
+        usual = self.usual_s[stage]
+        delay = self.draw.uniform(0, BEYOND * median(usual[-9:]))
+        work = Work(act)
+        sleep(delay)
+        under_way = work.under_way
+        kill()
+        work.join()
+        self.outcome.counts[f"{stage}: killed"] += 1
+        if under_way:
+            self.outcome.counts[f"{stage}: killed under way"] += 1
+        elif work.fault is None:
+            usual.append(work.took_s)
+        return work
+
+    def restart(self, clinic: Clinic, *words: str) -> None:
+        """Start it again, and see that it is as if nothing had been."""
+        began = monotonic()
+        clinic.start(*words)
+        clinic.wait_ready()
+        took = monotonic() - began
+        self.restarts_s.append(took)
+        hold = self.outcome.hold
+        hold(took < RESTART_S, f"{clinic.name} took {took:.1f} s to start again")
+        status = clinic.client().get("/v1/status")
+        before = self.boots.get(clinic.home, 0)
+        hold(status["boot"] > before, f"{clinic.name}: boot {status['boot']} after {before}")
+        self.boots[clinic.home] = status["boot"]
+        hold(status["archive"]["conflicts"] == 0, f"{clinic.name} has invented a conflict")
+        for sentence in status["archive"]["repaired"]:
+            kind = " ".join(word for word in sentence.split() if not word.isdigit())
+            self.outcome.counts[f"start said: {kind}"] += 1
+            bad = ("lost", "damaged", "made anew")
+            hold(not any(word in sentence for word in bad), f"{clinic.name} says: {sentence}")
+        self.look_at_log(clinic)
+
+    def look_at_log(self, clinic: Clinic) -> None:
+        """No error, no traceback, since the last look."""
+        with clinic.log.open("rb") as log:
+            log.seek(self.read.get(clinic.home, 0))
+            lines = log.read()
+        self.read[clinic.home] = self.read.get(clinic.home, 0) + len(lines)
+        for line in lines.decode("utf-8", "replace").splitlines():
+            said: dict[str, Any] = {}
+            with suppress(ValueError):
+                said = json.loads(line)
+            harmless = isinstance(said, dict) and said.get("level") in HARMLESS
+            # A line that a kill has cut off in the middle is no error.
+            torn = line.startswith("{") and not said
+            self.outcome.hold(harmless or torn or not line, f"{clinic.name} logged: {line[:300]}")
+
+    def stop(self, clinic: Clinic) -> None:
+        """A clean end: code 0."""
+        process = clinic.process
+        clinic.down()
+        assert process is not None
+        self.outcome.hold(
+            process.returncode == 0, f"{clinic.name} ended with code {process.returncode}"
+        )
+        self.outcome.counts["clean stops"] += 1
