@@ -10,7 +10,6 @@ done again, as a person would. At the end both archives are read whole.
 import argparse
 import random
 import shutil
-import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -21,7 +20,7 @@ from typing import Any
 
 from campaigns.campaign import Campaign, Outcome, Place
 from campaigns.promises import Offered, Promises, Roots, offer, partial_studies
-from campaigns.victim import Executioner, Work
+from campaigns.victim import Command, Executioner, Work
 from clinics.clinic import Clinic, anywhere
 from clinics.mesh import ending, found_and_join, up_all, wait_complete
 from clinics.shelf import stock
@@ -44,8 +43,14 @@ HEAR_S = 20.0
 """How long a node that was killed may take to be one of the mesh again. A guess; dialling rests up
 to 2 s."""
 
-STOP_EVERY = 40
+STOP_EVERY = 30
 """Rounds between two clean stops."""
+
+STRIKES = 3
+"""One piece of work is begun and killed up to so many times before it may end."""
+
+WAITING = 2
+"""Members beside the two nodes at most: those that are never up are dialled in vain."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -60,26 +65,18 @@ def fight(options: argparse.Namespace, place: Place) -> Outcome:
     war = War(place, outcome, options.instances)
     with ending(war.clinics):
         war.prepare()
-        rounds = schedule(options.times, random.Random(f"{place.seed}/schedule"))
-        for number, stage in enumerate(rounds, start=1):
+        rounds = 0
+        while (done := sum(war.kills.values())) < options.times:
+            stage = war.next_stage(options.times)
             STAGES[stage][1](war, stage)
-            if number % STOP_EVERY == 0:
+            rounds += 1
+            if rounds % STOP_EVERY == 0:
                 victim = war.draw.choice(war.clinics)
                 war.executioner.stop(victim)
                 war.executioner.restart(victim)
-                place.say(f"{number} of {len(rounds)}, {len(outcome.wrong)} wrong")
+                place.say(f"{done} of {options.times}, {len(outcome.wrong)} wrong")
         war.finish()
     return outcome
-
-
-def schedule(times: int, draw: random.Random) -> list[str]:
-    """Every stage in its share, shuffled; each at least once."""
-    whole = sum(share for share, _ in STAGES.values())
-    rounds = [s for s, (share, _) in STAGES.items() for _ in range(max(1, share * times // whole))]
-    while len(rounds) < times:
-        rounds.append(draw.choice(list(STAGES)))
-    draw.shuffle(rounds)
-    return rounds[: max(times, len(STAGES))]
 
 
 class War:
@@ -99,6 +96,7 @@ class War:
         """Members that wait to be revoked: id and home."""
         self.revoked: list[str] = []
         self.resent: list[int] = []
+        self.kills = self.executioner.kills
         self._numbers = iter(range(FIRST, FIRST * 2))
 
     # ------------------------------------------------------------ before and after
@@ -162,6 +160,15 @@ class War:
             )
 
     fetched_mb = 0.0
+
+    def next_stage(self, times: int) -> str:
+        """Drawn among those that have not had their share."""
+        whole = sum(share for share, _ in STAGES.values())
+        lacking = {
+            stage: max(0.0, times * share / whole - self.kills[stage])
+            for stage, (share, _) in STAGES.items()
+        }
+        return self.draw.choices(list(lacking), [*lacking.values()])[0]
 
     # ------------------------------------------------------------ works
 
@@ -249,8 +256,8 @@ class War:
         self.outcome.counts["acknowledged before the kill"] += len(promised)
         self.outcome.counts["shown and not yet acknowledged"] += len(here - promised.keys())
 
-    def check_fetched(self, offered: Offered) -> None:
-        """All of it is there, or nothing, or it is called partial."""
+    def check_fetched(self, offered: Offered) -> int:
+        """All of it is there, or nothing, or it is called partial; how much."""
         uid = offered.study.uid
         here = self.visible(self.taker, offered)
         whole = here == offered.all.keys()
@@ -260,7 +267,9 @@ class War:
         )
         promised = self.promises[self.taker.name].instances.get(uid, {})
         self.outcome.hold(promised.keys() <= here, f"{uid} was said to be whole and is not")
-        self.outcome.counts[f"fetch: {'whole' if whole else 'in part' if here else 'nothing'}"] += 1
+        shown = "whole" if whole else "in part, and called so" if here else "not yet"
+        self.outcome.counts[f"fetched study shown: {shown}"] += 1
+        return len(here)
 
     def check_roster(self, clinic: Clinic) -> None:
         """Who was let in is in, who was revoked is out; as soon as news have come."""
@@ -303,9 +312,10 @@ class War:
     def import_round(self, stage: str) -> None:
         """Killed while it takes in files; then they are taken in again."""
         offered = self.new_study(IMPORTED)
-        self.executioner.strike(stage, self.holder.kill, partial(self.take_in, offered))
-        self.executioner.restart(self.holder)
-        self.check_import(offered)
+        for _ in range(self.draw.randint(1, STRIKES)):
+            self.executioner.strike(stage, self.holder.kill, partial(self.take_in, offered))
+            self.executioner.restart(self.holder)
+            self.check_import(offered)
         self.take_in(offered)
         self.outcome.hold(
             self.visible(self.holder, offered) == offered.all.keys(),
@@ -316,18 +326,22 @@ class War:
     def fetch_round(self, stage: str, victim: Clinic) -> None:
         """Killed while a study is on its way; then it is fetched again."""
         offered = self.hold_study()
-        self.wait_linked()
-        before = self.served()
-        work = self.executioner.strike(stage, victim.kill, partial(self.fetch, offered))
-        if work.result is not None:
-            self.promise_fetched(offered, work.result)
-        came = self.chunk_bytes() if victim is self.holder else self.served() - before
-        self.executioner.restart(victim)
-        self.check_fetched(offered)
+        strikes, came, here = self.draw.randint(1, STRIKES), 0, 0
+        for _ in range(strikes):
+            self.wait_linked()
+            before = self.served()
+            work = self.executioner.strike(stage, victim.kill, partial(self.fetch, offered))
+            if work.result is not None:
+                self.promise_fetched(offered, work.result)
+            came = self.served() - before if victim is self.taker else 0
+            self.executioner.restart(victim)
+            here = self.check_fetched(offered)
+            if here == len(offered.all):
+                break
         self.wait_linked()
         begun = self.chunk_bytes()
         self.finish_fetch(offered)
-        if victim is self.taker and work.result is None:
+        if victim is self.taker and not here and strikes == 1:
             again = self.chunk_bytes() - begun
             self.resent.append(max(0, came + again - offered.size_bytes))
         self.check_fetched(offered)
@@ -351,11 +365,12 @@ class War:
 
     def query_round(self, stage: str, victim: Clinic) -> None:
         """Killed while a question is on its way; then it is asked again."""
-        self.wait_linked()
-        work = self.executioner.strike(stage, victim.kill, self.ask)
-        if work.result is not None:
-            self.check_answer(work.result)
-        self.executioner.restart(victim)
+        for _ in range(self.draw.randint(1, STRIKES)):
+            self.wait_linked()
+            work = self.executioner.strike(stage, victim.kill, self.ask)
+            if work.result is not None:
+                self.check_answer(work.result)
+            self.executioner.restart(victim)
         self.wait_linked()
         answer = Work(self.ask).join()
         self.outcome.hold(answer.result, f"no answer after a kill: {answer.fault}")
@@ -381,23 +396,33 @@ class War:
     def join_round(self, stage: str) -> None:
         """The joiner or the member that lets it in is killed; the same invite does again."""
         home, invite = self.new_home(), self.invite()
-        if stage == "join, joiner":
-            clinic = Clinic(f"Member {home.name[-6:]}", home)
-            joiner = JoinProcess(clinic.command(
-                "join", invite, "--name", clinic.name, "--json", *anywhere()
-            ))  # fmt: skip
-            self.executioner.strike(stage, joiner.kill, joiner.wait)
+        for _ in range(self.draw.randint(1, STRIKES)):
+            if stage == "join, joiner":
+                joiner = Command(self.joining(home, invite))
+                self.executioner.strike(stage, joiner.kill, joiner.wait)
+            else:
+                self.executioner.strike(stage, self.holder.kill, partial(self.join, home, invite))
+                self.executioner.restart(self.holder)
+            if (home / "mesh.json").exists():
+                break
         else:
-            self.executioner.strike(stage, self.holder.kill, partial(self.join, home, invite))
-            self.executioner.restart(self.holder)
-        if not (home / "mesh.json").exists():
             again = Work(partial(self.join, home, invite)).join()
-            self.outcome.hold(again.fault is None, f"{stage}, the second time: {again.fault}")
-            self.outcome.counts["joined at the second try"] += 1
+            self.outcome.hold(again.fault is None, f"{stage}, once more: {again.fault}")
+            self.outcome.counts["joined when tried again"] += 1
         self.welcome(home)
         if self.draw.random() < 0.2:
             self.refuse_another(invite)
         self.check_roster(self.holder)
+        if len(self.joined) > WAITING:
+            node, left = self.joined.pop(0)
+            self.revoke(node)
+            self.revoked.append(node)
+            shutil.rmtree(left)
+
+    def joining(self, home: Path, invite: str) -> list[str]:
+        """The command line."""
+        clinic = Clinic(f"Member {home.name[-6:]}", home)
+        return clinic.command("join", invite, "--name", clinic.name, "--json", *anywhere())
 
     def welcome(self, home: Path) -> None:
         """It is a member from now on."""
@@ -433,28 +458,6 @@ class War:
         self.wait_linked()
         for clinic in self.clinics:
             self.check_roster(clinic)
-
-
-class JoinProcess:
-    """`meshpacs join` as something that can be killed."""
-
-    def __init__(self, command: list[str]) -> None:
-        """Not begun."""
-        self._command = command
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def wait(self) -> int:
-        """Begin, and its exit code."""
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        return self._process.wait()
-
-    def kill(self) -> None:
-        """Whether it has begun or not."""
-        while self._process is None:
-            sleep(0.001)
-        self._process.kill()
 
 
 def said(member: Json) -> bool:

@@ -2,12 +2,14 @@
 
 import json
 import random
+import subprocess
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from threading import Thread
+from threading import Event, Thread
 from time import monotonic, sleep
 from typing import Any, Generic, TypeVar
 
@@ -73,6 +75,7 @@ class Executioner:
 
     outcome: Outcome
     draw: random.Random
+    kills: Counter[str] = field(default_factory=Counter)
     usual_s: dict[str, list[float]] = field(default_factory=dict)
     restarts_s: list[float] = field(default_factory=list)
     boots: dict[Path, int] = field(default_factory=dict)
@@ -96,6 +99,7 @@ class Executioner:
         under_way = work.under_way
         kill()
         work.join()
+        self.kills[stage] += 1
         self.outcome.counts[f"{stage}: killed"] += 1
         if under_way:
             self.outcome.counts[f"{stage}: killed under way"] += 1
@@ -148,3 +152,36 @@ class Executioner:
             process.returncode == 0, f"{clinic.name} ended with code {process.returncode}"
         )
         self.outcome.counts["clean stops"] += 1
+
+
+class Command:
+    """A command as something that can be killed."""
+
+    def __init__(self, command: list[str]) -> None:
+        """Not begun."""
+        self._command = command
+        self._process: subprocess.Popen[str] | None = None
+        self._begun = Event()
+        self._out = ""
+
+    def wait(self) -> int:
+        """Begin, and its exit code."""
+        self._process = subprocess.Popen(
+            self._command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+        )
+        self._begun.set()
+        self._out, _ = self._process.communicate()
+        return self._process.returncode
+
+    def kill(self) -> None:
+        """As soon as it has begun."""
+        self._begun.wait()
+        assert self._process is not None
+        self._process.kill()
+
+    def said(self) -> Any:
+        """Its document, once it has ended well."""
+        return json.loads(self._out)
