@@ -56,7 +56,11 @@ class Blobs:
         try:
             for made in (self.arriving, self.staging, self.damaged, *self._stores.values()):
                 made.mkdir(parents=True, exist_ok=True)
-            self.sync_folder(folder)
+            # Whether made now or found: who made them may have been killed before they were
+            # durable, and a power cut would take all that was synced below them.
+            for parent in (folder.parent, folder, *self._stores.values()):
+                self.sync_folder(parent)
+            self._shelves = {shelf for store in self._stores.values() for shelf in store.iterdir()}
         except OSError as error:
             raise disk_fault(error, folder) from error
 
@@ -80,13 +84,13 @@ class Blobs:
     def place(self, temporary: Path, name: BlobName) -> Path:
         """Give a finished file its name; returns the folder, which is yet to be made durable."""
         target = self.path(name)
-        try:
-            temporary.replace(target)
-        except FileNotFoundError:
-            target.parent.mkdir(exist_ok=True)  # the first with these digits
-            self.sync_folder(target.parent.parent)
-            temporary.replace(target)
-        return target.parent
+        shelf = target.parent
+        if shelf not in self._shelves:  # the first with these digits
+            shelf.mkdir(exist_ok=True)
+            self.sync_folder(shelf.parent)
+            self._shelves.add(shelf)
+        temporary.replace(target)
+        return shelf
 
     def sync_folder(self, folder: Path) -> None:
         """Have the disk hold a folder's names. Windows has no such call and needs none."""

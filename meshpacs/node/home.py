@@ -175,7 +175,7 @@ class Home:
             Unavailable: its disk is full, read-only or failing.
         """
         with self._naming_the_disk():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             file = (self.folder / "lock").open("a+b")
         if sys.platform != "win32":
             with suppress(OSError):  # an operator's own choice of owner may forbid it
@@ -265,6 +265,19 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """Have a folder, its own name durable: without that a power cut takes all that is in it.
+
+    A folder that is there already may have been made by a process that was killed before it came
+    so far; so its name is made durable in any case.
+    """
+    if not folder.parent.exists():
+        make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    with suppress(PermissionError):  # its owner, an operator, has made it long before
+        sync_folder(folder.parent)
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -35,12 +35,21 @@ A guess: a mesh of 1,000 members renews all its records in half of it."""
 Kind = Literal["entry", "admission", "record"]
 KINDS: tuple[Kind, ...] = ("entry", "admission", "record")
 
+MARK = 255
+"""The kind of what stands before each append: where in the file it stands itself, in 8 bytes."""
+
+MARK_HEAD = (8).to_bytes(4, "big") + bytes([MARK])
+MARK_BYTES = len(MARK_HEAD) + 8 + 4
+
 
 @dataclass(slots=True)
 class RosterLog:
     """The file `roster.log`: signed bytes, each behind its length and kind, before its CRC-32.
 
-    The signatures protect what is said; the checksum finds a torn tail.
+    The signatures protect what is said; the checksum finds a torn tail. An append begins with a
+    mark, and is begun only when the one before is durable. So what is not whole and has no mark
+    behind it is the last append, any sectors of which a power cut may have kept from the disk;
+    what has one behind it was durable once, and is damage.
     """
 
     path: Path
@@ -70,12 +79,14 @@ class RosterLog:
         while at < len(data):
             end = at + 9 + int.from_bytes(data[at : at + 4], "big")
             payload = data[at + 4 : end - 4]
-            whole = zlib.crc32(payload).to_bytes(4, "big") == data[end - 4 : end]
-            if end >= len(data) and not whole:
+            if zlib.crc32(payload).to_bytes(4, "big") != data[end - 4 : end]:
+                if _marked(data, at + 1):
+                    raise self._damaged()
                 return records, self._cut(data, at)
-            if not whole or payload[0] >= len(KINDS):
+            if payload[0] < len(KINDS):
+                records.append((KINDS[payload[0]], payload[1:]))
+            elif payload[0] != MARK:
                 raise self._damaged()
-            records.append((KINDS[payload[0]], payload[1:]))
             at = end
         return records, ""
 
@@ -85,7 +96,6 @@ class RosterLog:
         Where even that failed, because the disk is failing, the next append cuts them off first:
         behind torn bytes whatever is added would be taken for damage at the next start.
         """
-        data = _written(records)
         # Unbuffered: a buffer that a full disk did not take would be written again, torn, by the
         # call that is to cut it off.
         with self.path.open("ab", buffering=0) as file:
@@ -93,8 +103,8 @@ class RosterLog:
             if self.whole_bytes is not None and self.whole_bytes < before:
                 before = file.truncate(self.whole_bytes)
             self.whole_bytes = before
-            if fresh := not before:
-                data[:0] = MAGIC
+            fresh = not before
+            data = _written(before, records)
             try:
                 left = memoryview(data)
                 while left:
@@ -110,7 +120,8 @@ class RosterLog:
 
     def rewrite(self, records: Iterable[tuple[Kind, bytes]]) -> None:
         """Replace the log by one of these records; after a crash it is the old or the new."""
-        data = MAGIC + _written(records)
+        data = _written(0, records)
+        data += _mark(len(data))  # all before it was durable: what is not whole is damage
         before = self.path.stat().st_ino
         try:
             write_durably(self.path, data)
@@ -142,13 +153,32 @@ class RosterLog:
         )
 
 
-def _written(records: Iterable[tuple[Kind, bytes]]) -> bytearray:
-    data = bytearray()
+def _written(at: int, records: Iterable[tuple[Kind, bytes]]) -> bytearray:
+    """One append, for this place in the file."""
+    data = bytearray(b"" if at else MAGIC)
+    data += _mark(at + len(data))
     for kind, signed in records:
-        payload = bytes([KINDS.index(kind)]) + signed
-        data += len(signed).to_bytes(4, "big") + payload
-        data += zlib.crc32(payload).to_bytes(4, "big")
+        data += _record(KINDS.index(kind), signed)
     return data
+
+
+def _record(kind: int, content: bytes) -> bytes:
+    payload = bytes([kind]) + content
+    return len(content).to_bytes(4, "big") + payload + zlib.crc32(payload).to_bytes(4, "big")
+
+
+def _mark(at: int) -> bytes:
+    return _record(MARK, at.to_bytes(8, "big"))
+
+
+def _marked(data: bytes, start: int) -> bool:
+    """Whether an append begins somewhere from here on."""
+    at = data.find(MARK_HEAD, start)
+    while at >= 0:
+        if data[at : at + MARK_BYTES] == _mark(at):
+            return True
+        at = data.find(MARK_HEAD, at + 1)
+    return False
 
 
 def _kinds(

@@ -56,6 +56,7 @@ WAITING = 2
 def add_options(parser: argparse.ArgumentParser) -> None:
     """How often, and with how much on the shelf."""
     parser.add_argument("--times", type=int, default=1000, help="kills (1000: about 30 minutes)")
+    parser.add_argument("--minutes", type=float, default=90, help="end earlier, after so many")
     parser.add_argument("--instances", type=int, default=10_000, help="in the archive beforehand")
 
 
@@ -65,8 +66,8 @@ def fight(options: argparse.Namespace, place: Place) -> Outcome:
     war = War(place, outcome, options.instances)
     with ending(war.clinics):
         war.prepare()
-        rounds = 0
-        while (done := sum(war.kills.values())) < options.times:
+        rounds, until = 0, monotonic() + 60 * options.minutes
+        while (done := sum(war.kills.values())) < options.times and monotonic() < until:
             stage = war.next_stage(options.times)
             STAGES[stage][1](war, stage)
             rounds += 1
@@ -75,6 +76,7 @@ def fight(options: argparse.Namespace, place: Place) -> Outcome:
                 war.executioner.stop(victim)
                 war.executioner.restart(victim)
                 place.say(f"{done} of {options.times}, {len(outcome.wrong)} wrong")
+        outcome.counts["killed in all"] = sum(war.kills.values())
         war.finish()
     return outcome
 

@@ -379,6 +379,43 @@ class Sync:
             raise OSError(self.error, os.strerror(self.error))
 
 
+def test_every_folder_up_to_the_archives_own_has_a_durable_name_before_the_archive_is_used(
+    tmp_path: Path,
+) -> None:
+    # A start may find folders that another made and was killed before it made them durable.
+    folder = tmp_path / "archive"
+    for made in ("blobs/12", "fetched/34", "arriving", "staging"):
+        (folder / made).mkdir(parents=True)
+    synced: list[int] = []
+    with Archive.open(folder, sync=lambda number: synced.append(os.fstat(number).st_ino)):
+        wanted = (tmp_path, folder, folder / "blobs", folder / "fetched")
+        assert {each.stat().st_ino for each in wanted} <= set(synced)
+
+
+def test_a_shelf_whose_name_could_not_be_made_durable_is_made_durable_the_next_time(
+    tmp_path: Path,
+) -> None:
+    failing = False
+    synced: list[int] = []
+
+    with Archive.open(tmp_path) as archive:
+        store = (tmp_path / "blobs").stat().st_ino
+
+        def sync(number: int) -> None:
+            if os.fstat(number).st_ino == store:
+                if failing:
+                    raise OSError(errno.EIO, "Input/output error")
+                synced.append(store)
+
+        archive._stores.blobs._sync = sync
+        failing = True
+        with pytest.raises(Unavailable):
+            take(archive, instance())
+        failing = False
+        take(archive, instance())
+        assert synced == [store]
+
+
 def test_nothing_is_acknowledged_before_it_is_durable(tmp_path: Path) -> None:
     sync = Sync()
     with Archive.open(tmp_path, sync=sync) as archive:

@@ -52,6 +52,37 @@ def test_locking_makes_the_folder_where_there_is_none(tmp_path: Path) -> None:
         assert home.folder.is_dir()
 
 
+def test_the_name_of_a_home_is_durable_before_anything_is_kept_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What was synced in a folder whose own name was not is gone after a power cut.
+    synced: list[tuple[Path, bool]] = []
+    home = Home(tmp_path / "a" / "b")
+    monkeypatch.setattr(
+        "meshpacs.node.home.sync_folder",
+        lambda folder: synced.append((folder, home.running_file.exists())),
+    )
+    with home.lock():
+        assert synced[:2] == [(tmp_path, False), (tmp_path / "a", False)]
+    synced.clear()
+    with home.lock():  # an attempt before this one may have been killed before it came so far
+        assert synced[0] == (tmp_path / "a", False)
+
+
+def test_a_home_in_a_folder_that_others_may_not_read_can_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "b")
+
+    def forbidden(folder: Path) -> None:
+        if folder == tmp_path:
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("meshpacs.node.home.sync_folder", forbidden)
+    with home.lock():
+        assert home.folder.is_dir()
+
+
 def test_what_is_announced_is_read_with_the_pid(home: Home) -> None:
     with home.lock():
         home.announce({"http": "127.0.0.1:7118"})

@@ -18,7 +18,7 @@ from meshpacs.model.ids import NodeId
 from meshpacs.node import home as homes
 from meshpacs.node import ledger as ledgers
 from meshpacs.node.home import write_durably
-from meshpacs.node.ledger import KINDS, Kind, Ledger, RosterLog
+from meshpacs.node.ledger import KINDS, MARK_BYTES, Kind, Ledger, RosterLog
 from meshpacs.wire.roster import News, Roster
 from tests.wire.mesh_of import Mesh, identity, mesh_of
 
@@ -47,8 +47,10 @@ def test_a_tail_torn_at_any_byte_is_moved_aside_and_the_rest_is_kept(roster: Ros
         roster.path.write_bytes(data[:size])
         records, told = roster.read()
         assert records == [("entry", b"one")], size
-        assert f"The last {size - whole} bytes" in told
-        assert roster.path.with_name("roster.log.torn").read_bytes() == data[whole:size]
+        kept = whole if size < whole + MARK_BYTES else whole + MARK_BYTES
+        if size > kept:
+            assert f"The last {size - kept} bytes" in told
+            assert roster.path.with_name("roster.log.torn").read_bytes() == data[kept:size]
         roster.append([("record", b"again")])
         assert roster.read() == ([("entry", b"one"), ("record", b"again")], "")
 
@@ -70,8 +72,31 @@ def test_a_file_torn_within_its_first_line_starts_anew(roster: RosterLog) -> Non
     assert roster.read() == ([("entry", b"one")], "")
 
 
+@pytest.mark.parametrize("sector", [512, 4096])
+def test_an_append_of_which_any_sectors_are_missing_is_cut_off(
+    roster: RosterLog, sector: int
+) -> None:
+    first: list[tuple[Kind, bytes]] = [("entry", b"one"), ("record", b"two" * 100)]
+    roster.append(first)
+    before = roster.path.stat().st_size
+    last: list[tuple[Kind, bytes]] = [("admission", bytes([i]) * 900) for i in range(1, 12)]
+    roster.append(last)
+    data = roster.path.read_bytes()
+    for at in range(before - before % sector, len(data), sector):
+        torn = bytearray(data)
+        gone = slice(max(before, at), at + sector)
+        torn[gone] = bytes(len(data[gone]))
+        roster.path.write_bytes(torn)
+        records, told = roster.read()
+        assert records == [*first, *last][: len(records)], at
+        assert 2 <= len(records) < 13
+        assert "were torn" in told
+        assert roster.read() == (records, "")
+
+
 def test_damage_in_the_middle_is_named_and_nothing_is_cut(roster: RosterLog) -> None:
     roster.append([("entry", b"one"), ("record", b"two")])
+    roster.append([("record", b"three")])
     data = bytearray(roster.path.read_bytes())
     data[data.index(b"one")] ^= 1
     roster.path.write_bytes(data)
