@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 import structlog
@@ -209,6 +210,10 @@ class Ledger:
         # Bounded by twice what the roster keeps; by the members.
         self._records: list[tuple[Kind, bytes]] = []
         self._boots: dict[NodeId, int] = {}
+        self._appending = Lock()
+        self._entering = trio.Lock()
+        self._ahead: list[tuple[Kind, bytes]] = []
+        """On the disk, and not yet in what the roster keeps."""
         self._asked = 0
         self._written = 0
         self._wanted = trio.Event()
@@ -222,6 +227,19 @@ class Ledger:
         """Remember signed things."""
         self._records += _kinds(entries, admissions, records)
         self._want()
+
+    async def keep_first(self, kind: Kind, signed: bytes) -> None:
+        """Have something on the disk before anybody hears of it, to its end even if cancelled.
+
+        Raises:
+            LocalFault: it could not be written; nothing of it is kept.
+        """
+        async with self._entering:  # the log is not written anew without it meanwhile
+            try:
+                await trio.to_thread.run_sync(self._append, [(kind, signed)])
+            except OSError as error:
+                raise self._trouble(error) from error
+            self._ahead.append((kind, signed))
 
     def keep_boot(self, node: NodeId, boot: int) -> None:
         """Remember the highest boot heard of a member; a later call replaces an earlier one."""
@@ -256,11 +274,7 @@ class Ledger:
                 if len(self._records) > 2 * len(kept):  # a record is renewed while the disk is full
                     self._records = kept
                 self._boots = boots | self._boots
-                self.trouble = LocalFault(
-                    f"What the node knows of the mesh could not be written to "
-                    f"{self._roster.path.parent}: {error}",
-                    "Look whether the disk is full or read-only.",
-                )
+                self.trouble = self._trouble(error)
                 log.warning("ledger_failed", cause=type(error).__name__)
                 self._turn()
                 with trio.move_on_after(RETRY_S):
@@ -274,7 +288,7 @@ class Ledger:
 
     def _write(self, records: list[tuple[Kind, bytes]], boots: Mapping[NodeId, int]) -> None:
         if records:
-            self._roster.append(records)
+            self._append(records)
             records.clear()  # so that a failure below does not write them twice
         if boots:
             self._keep_boots(boots)
@@ -288,7 +302,8 @@ class Ledger:
         if self._roster.size_bytes() < self._rewrite_at:
             return
         try:
-            await trio.to_thread.run_sync(self._roster.rewrite, self._kept())
+            async with self._entering:
+                await trio.to_thread.run_sync(self._roster.rewrite, self._kept())
         except OSError as error:
             log.warning("ledger_not_shortened", cause=type(error).__name__)
             self._rewrite_at += SLACK_BYTES
@@ -299,7 +314,20 @@ class Ledger:
 
     def _kept(self) -> list[tuple[Kind, bytes]]:
         kept = self._everything()
-        return _kinds(kept.entries, kept.admissions, kept.records)
+        known = _kinds(kept.entries, kept.admissions, kept.records)
+        self._ahead = [each for each in self._ahead if each not in known]
+        return known + self._ahead
+
+    def _append(self, records: list[tuple[Kind, bytes]]) -> None:
+        with self._appending:
+            self._roster.append(records)
+
+    def _trouble(self, error: OSError | MeshError) -> LocalFault:
+        return LocalFault(
+            f"What the node knows of the mesh could not be written to "
+            f"{self._roster.path.parent}: {error}",
+            "Look whether the disk is full or read-only.",
+        )
 
     def _want(self) -> None:
         self._asked += 1

@@ -5,12 +5,13 @@ outside only once it is durable.
 """
 
 import structlog
+import trio
 
-from meshpacs.engine.effects import Effect
+from meshpacs.engine.effects import Effect, KeepRoster
 from meshpacs.engine.engine import Engine
 from meshpacs.links.join import admit_knock, open_to
 from meshpacs.links.link import Link
-from meshpacs.model.errors import LocalFault
+from meshpacs.model.errors import LocalFault, Unavailable
 from meshpacs.model.ids import Micros, NodeId, short
 from meshpacs.model.limits import ADDRESSES
 from meshpacs.model.member import Role
@@ -33,12 +34,19 @@ INVITE_MOST_S = 366 * 86_400
 """The longest that an invite may live: a year and a day. A guess."""
 
 
+ENTER_S = 4.0
+"""Seconds that a founder's entry has to reach disk and engine once nobody waits for it. A guess; a
+stop of the node may take 5."""
+
+
 class Membership:
     """This node's dealings with the roster."""
 
     def __init__(self, rooms: Rooms) -> None:
         """Nothing is changed yet."""
         self._rooms = rooms
+        self._entering = trio.Lock()
+        """Held while a founder's entry is made, so that no two have one number."""
 
     # ------------------------------------------------------------ this node's own record
 
@@ -178,21 +186,36 @@ class Membership:
         node = self._named(who)
         name = rooms.names().get(node, short(node))
 
-        def work(engine: Engine, now: Micros) -> tuple[News, list[Effect]]:
-            number, previous = rooms.roster.next_entry(founder.public)
-            entry = write_entry(founder, rooms.roster.mesh, number, previous, Revoke(node))
-            news = rooms.roster.merge(entries=[entry])
-            return news, engine.learnt(news, now)
-
-        news = await rooms.driver.call(work)
+        async with self._entering:
+            news = await self._enter(founder, Revoke(node))
         if not news:
             raise LocalFault(
                 f"The roster did not take the entry: {' '.join(news.refused)}",
                 "Is the founder's key in this home still one of the mesh's founders?",
             )
-        await rooms.ledger.settled()
         log.info("member_revoked", peer=short(node))
         return RevokeView(node, name)
+
+    async def _enter(self, founder: FounderKey, terms: Revoke) -> News:
+        """Write the founder's next entry; on the disk before any other node hears of it.
+
+        A founder that a power cut has made forget what others know would write another entry of
+        the same number: a fork (PROTOCOL 1.2).
+        """
+        rooms = self._rooms
+        number, previous = rooms.roster.next_entry(founder.public)
+        entry = write_entry(founder, rooms.roster.mesh, number, previous, terms)
+
+        def work(engine: Engine, now: Micros) -> tuple[News, list[Effect]]:
+            news = rooms.roster.merge(entries=[entry])
+            effects = engine.learnt(news, now)
+            return news, [effect for effect in effects if not isinstance(effect, KeepRoster)]
+
+        # What is on the disk must be in the roster too, though who asked for it has gone.
+        with trio.move_on_after(ENTER_S, shield=True):
+            await rooms.ledger.keep_first("entry", entry)
+            return await rooms.driver.call(work)
+        raise Unavailable("The node is too busy.", "Look at `meshpacs status`, and try again.")
 
     def _founder(self) -> FounderKey:
         founder = self._rooms.belongings.founder

@@ -149,11 +149,7 @@ class War:
                 )
                 self.promises[clinic.name].check(archive, self.outcome, clinic.name)
                 self.outcome.counts[f"instances at {clinic.name}"] = archive.counts().instances
-        took = sorted(self.executioner.restarts_s)
-        self.outcome.notes.append(
-            f"restarts: p50 {median(took):.2f} s, p99 {took[len(took) * 99 // 100]:.2f} s, "
-            f"max {took[-1]:.2f} s"
-        )
+        self.outcome.notes.append(self.executioner.figures("a kill"))
         if self.resent:
             mega = sorted(size / 1e6 for size in self.resent)
             self.outcome.notes.append(

@@ -8,13 +8,15 @@ import trio
 import trio.testing
 
 from meshpacs.model.errors import LocalFault
-from meshpacs.model.ids import Digest, short
+from meshpacs.model.ids import Digest, NodeId, short
 from meshpacs.model.member import Role
 from meshpacs.node.config import default_toml
+from meshpacs.node.ledger import Kind, RosterLog
 from meshpacs.node.views import PeerState
 from meshpacs.wire.entries import Revoke, write_entry
 from meshpacs.wire.invite import read_invite
 from meshpacs.wire.keys import FounderKey
+from meshpacs.wire.messages import Message
 from tests.node.houses import street, until_state
 
 
@@ -233,3 +235,71 @@ async def test_an_entry_that_the_roster_does_not_take_is_said(
         )
         with pytest.raises(LocalFault, match="did not take the entry"):
             await nord.up.mesh.revoke("Sued")
+
+
+async def test_a_founders_entry_is_on_the_disk_before_any_other_node_hears_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A founder that a power cut made forget what the others know would write another entry of
+    # the same number: a fork.
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Sued", nord)
+        west = await houses.member("West", nord)
+        append, post = RosterLog.append, nord.up.rooms.switchboard.post
+        order: list[str] = []
+
+        def keep(roster: RosterLog, records: list[tuple[Kind, bytes]]) -> None:
+            append(roster, records)
+            if roster.path == nord.home.roster_log:
+                order.extend(f"{kind} kept" for kind, _ in records)
+
+        def told(peer: NodeId, message: Message) -> None:
+            order.append(type(message).__name__)
+            post(peer, message)
+
+        monkeypatch.setattr(RosterLog, "append", keep)
+        monkeypatch.setattr(nord.up.rooms.switchboard, "post", told)
+        await nord.up.mesh.revoke("West")
+        assert order[0] == "entry kept"
+        assert order.count("entry kept") == 1
+        assert "RosterNews" in order
+        with trio.fail_after(10):
+            while west.up.node_id in sued.up.rooms.roster.members():
+                await trio.testing.wait_all_tasks_blocked(0.01)
+
+
+async def test_an_entry_that_cannot_be_written_is_none_and_its_number_is_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Sued", nord)
+
+        def full(handle: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("meshpacs.node.ledger.os.fsync", full)
+            with pytest.raises(LocalFault, match="could not be written"):
+                await nord.up.mesh.revoke("Sued")
+        assert sued.up.node_id in nord.up.rooms.roster.members()
+        await nord.up.mesh.revoke("Sued")
+        await nord.stop()
+        await nord.start()
+        status = await nord.up.mesh.status()
+        assert status.roster.revoked == (sued.up.node_id,)
+        assert not status.roster.forks
+
+
+async def test_two_members_revoked_at_once_are_two_entries(tmp_path: Path) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        for name in ("Sued", "West"):
+            await houses.member(name, nord)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(nord.up.mesh.revoke, "Sued")
+            nursery.start_soon(nord.up.mesh.revoke, "West")
+        status = await nord.up.mesh.status()
+        assert len(status.roster.revoked) == 2
+        assert not status.roster.forks
