@@ -22,10 +22,13 @@ from campaigns.disks import DISKS
 from campaigns.fuzz import FUZZ
 from campaigns.garbage import GARBAGE
 from campaigns.kills import KILLS
+from campaigns.powercuts import POWER_CUTS
 from campaigns.soak import SOAK
 from campaigns.strangers import STRANGERS
 
-CAMPAIGNS: tuple[Campaign, ...] = (DISKS, FUZZ, GARBAGE, KILLS, SOAK, STRANGERS)
+from campaigns.powercuts import POWER
+
+CAMPAIGNS: tuple[Campaign, ...] = (DISKS, FUZZ, GARBAGE, KILLS, POWER, SOAK, STRANGERS)
 
 
 def tell(name: str, seed: int, outcome: Outcome, took_s: float) -> int:

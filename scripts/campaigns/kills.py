@@ -22,7 +22,7 @@ from campaigns.campaign import Campaign, Outcome, Place
 from campaigns.promises import Offered, Promises, Roots, offer, partial_studies
 from campaigns.victim import Command, Executioner, Work
 from clinics.clinic import Clinic, anywhere
-from clinics.mesh import ending, found_and_join, up_all, wait_complete
+from clinics.mesh import ending, found_and_join, up_all, wait_complete, wait_linked
 from clinics.shelf import stock
 from meshpacs.archive.archive import Archive
 from meshpacs.model.errors import MeshError
@@ -46,6 +46,9 @@ to 2 s."""
 STOP_EVERY = 30
 """Rounds between two clean stops."""
 
+MANY = 100
+"""Kills for which it is worth while to measure all works more than once beforehand."""
+
 STRIKES = 3
 """One piece of work is begun and killed up to so many times before it may end."""
 
@@ -65,7 +68,7 @@ def fight(options: argparse.Namespace, place: Place) -> Outcome:
     outcome = Outcome()
     war = War(place, outcome, options.instances)
     with ending(war.clinics):
-        war.prepare()
+        war.prepare(3 if options.times >= MANY else 1)
         rounds, until = 0, monotonic() + 60 * options.minutes
         while (done := sum(war.kills.values())) < options.times and monotonic() < until:
             stage = war.next_stage(options.times)
@@ -103,8 +106,8 @@ class War:
 
     # ------------------------------------------------------------ before and after
 
-    def prepare(self) -> None:
-        """Found, fill, link, and measure each work once without a kill."""
+    def prepare(self, tries: int) -> None:
+        """Found, fill, link, and measure each work without a kill."""
         began = monotonic()
         found_and_join(self.clinics, "Kills")
         self.holder.end()
@@ -114,7 +117,7 @@ class War:
         for clinic in self.clinics:
             self.executioner.boots[clinic.home] = clinic.client().get("/v1/status")["boot"]
         measure = self.executioner.measure
-        for _ in range(3):
+        for _ in range(tries):
             offered = self.new_study(IMPORTED)
             measure("import", partial(self.take_in, offered))
             shutil.rmtree(offered.folder)
@@ -288,17 +291,8 @@ class War:
 
     def wait_linked(self) -> None:
         """Until the taker hears the holder again."""
-        began = monotonic()
-        while not self._hears():
-            if monotonic() > began + HEAR_S:
-                self.outcome.hold(False, "the taker does not hear the holder")
-                return
-            sleep(0.05)
+        wait_linked(self.taker, self.holder)
         self.outcome.counts["linked again"] += 1
-
-    def _hears(self) -> bool:
-        peers = self.taker.client().get("/v1/peers")["peers"]
-        return any(p["name"] == self.holder.name and p["state"] == "linked" for p in peers)
 
     def chunk_bytes(self) -> int:
         """What the taker has been given of content since it started."""

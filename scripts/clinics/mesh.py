@@ -90,3 +90,18 @@ def wait_complete(made: Sequence[Clinic]) -> None:
             raise Broken(f"{waiting[0].name} does not hear all others.")
         else:
             sleep(0.5)
+
+
+def wait_linked(one: Clinic, other: Clinic) -> None:
+    """Until one has another as its neighbour.
+
+    Raises:
+        Broken: it takes too long.
+    """
+    until = monotonic() + LINK_S
+    while monotonic() < until:
+        peers = one.client().get("/v1/peers")["peers"]
+        if any(peer["name"] == other.name and peer["state"] == "linked" for peer in peers):
+            return
+        sleep(0.05)
+    raise Broken(f"{one.name} is not linked with {other.name}.")
