@@ -35,7 +35,14 @@ from campaigns.examination import Examination, Kept
 from campaigns.promises import Offered, offer
 from campaigns.victim import Command, Executioner, Work
 from clinics.clinic import Clinic, anywhere
-from clinics.mesh import ending, found_and_join, up_all, wait_complete, wait_linked
+from clinics.mesh import (
+    ending,
+    found_and_join,
+    up_all,
+    wait_complete,
+    wait_known,
+    wait_linked,
+)
 from disks.disk import Cut, Disk, replay
 from disks.machine import Machine, check_possible, machine
 from disks.tape import read_tape
@@ -51,6 +58,9 @@ LARGE = {8: 4, 256: 2, 1024: 1}
 
 WORKS_S = 2.0
 """How long the five works of a founder's life take, until that is measured."""
+
+STOP_S = 1.0
+"""Within which a stop is cut short; it takes about half of that."""
 
 HOME = "home"
 
@@ -153,13 +163,17 @@ class War:
             self.executioner.read[self.founder.home] = 0
             with suppress(FileNotFoundError):
                 self.founder.log.unlink()  # nobody syncs a log; what is left of it says nothing
-            if self.draw.random() < 0.25:
+            part = self.draw.choices(("start", "work", "stop"), (2, 5, 1))[0]
+            if part == "start":
                 self._cut_short_at_start()
             else:
                 self.executioner.restart(self.founder)
                 boot = self.executioner.boots[self.founder.home]
                 self.tell(lambda kept: kept.reach(boot))
-                self._cut_short_at_work()
+                if part == "work":
+                    self._cut_short_at_work()
+                else:
+                    self._cut_short_at_stop()
         self._look_and_cut(room, self.base, "life")
 
     def _cut_short_at_work(self) -> None:
@@ -173,6 +187,7 @@ class War:
             self.outcome.counts["cut while working"] += 1
         else:
             self.outcome.counts["cut after the last work"] += 1
+            self.outcome.hold(work.fault is None, f"before the cut: {work.fault}")
             usual.append(work.took_s)
 
     def _cut_short_at_start(self) -> None:
@@ -181,6 +196,16 @@ class War:
         sleep(self.draw.uniform(0.2 * usual, 1.2 * usual))
         self.founder.kill()
         self.outcome.counts["cut while starting"] += 1
+
+    def _cut_short_at_stop(self) -> None:
+        self._import()  # so that the index has something to bring from its log
+        stop = Work(partial(self.founder.client().post, "/v1/stop"))
+        sleep(self.draw.uniform(0, STOP_S))
+        assert self.founder.process is not None
+        gone = self.founder.process.poll() is not None
+        self.outcome.counts[f"cut {'after a stop' if gone else 'while stopping'}"] += 1
+        self.founder.kill()
+        stop.join()
 
     def tell(self, keep: Callable[[Kept], None]) -> None:
         """This was acknowledged just now."""
@@ -239,6 +264,7 @@ class War:
             return
         node = self.waiting.pop(0)
         self.kept.doubtful.add(node)
+        wait_known(self.founder, node)
         self.founder.client().post("/v1/revoke", {"who": node})
         self.tell(partial(Kept.revoke, node=node))
 

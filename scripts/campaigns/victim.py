@@ -105,7 +105,8 @@ class Executioner:
         self.outcome.counts[f"{stage}: killed"] += 1
         if under_way:
             self.outcome.counts[f"{stage}: killed under way"] += 1
-        elif work.fault is None:
+        else:
+            self.outcome.hold(work.fault is None, f"{stage}, before the kill: {work.fault}")
             usual.append(work.took_s)
         return work
 

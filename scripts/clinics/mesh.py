@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
-from clinics.clinic import Broken, Clinic, anywhere
+from clinics.clinic import Broken, Clinic, Json, anywhere
 
 LINK_S = 120.0
 """How long to wait for links. A guess for a busy machine."""
@@ -98,10 +98,22 @@ def wait_linked(one: Clinic, other: Clinic) -> None:
     Raises:
         Broken: it takes too long.
     """
+    _wait_peer(one, lambda peer: peer["name"] == other.name and peer["state"] == "linked")
+
+
+def wait_known(one: Clinic, node: str) -> None:
+    """Until one has heard of a member, by its whole id.
+
+    Raises:
+        Broken: it takes too long.
+    """
+    _wait_peer(one, lambda peer: peer["node"] == node)
+
+
+def _wait_peer(one: Clinic, right: Callable[[Json], object]) -> None:
     until = monotonic() + LINK_S
     while monotonic() < until:
-        peers = one.client().get("/v1/peers")["peers"]
-        if any(peer["name"] == other.name and peer["state"] == "linked" for peer in peers):
+        if any(right(peer) for peer in one.client().get("/v1/peers")["peers"]):
             return
         sleep(0.05)
-    raise Broken(f"{one.name} is not linked with {other.name}.")
+    raise Broken(f"{one.name} has not the peer that it should have.")
