@@ -25,6 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
+from math import inf
 from pathlib import Path
 from statistics import median
 from time import monotonic, sleep
@@ -56,11 +57,10 @@ IMPORTED = {8: 10, 256: 3}
 LARGE = {8: 4, 256: 2, 1024: 1}
 """Images by width; the widest is 2 MB, of two leaves."""
 
-WORKS_S = 2.0
-"""How long the five works of a founder's life take, until that is measured."""
+BEYOND = 1.1
+"""Of the changes that a work makes: moments are drawn up to here, so some come after its end."""
 
-STOP_S = 1.0
-"""Within which a stop is cut short; it takes about half of that."""
+LOOK_S = 0.001
 
 HOME = "home"
 
@@ -124,6 +124,8 @@ class War:
         self.machine: Machine
         self.waiting: list[str] = []
         """Members that may be revoked."""
+        self._changes: dict[str, list[int]] = {}
+        """Bytes of tape that each kind of work has taken, when it came to its end."""
         self._numbers = count(2_000_000)
 
     def prepare(self) -> None:
@@ -163,49 +165,52 @@ class War:
             self.executioner.read[self.founder.home] = 0
             with suppress(FileNotFoundError):
                 self.founder.log.unlink()  # nobody syncs a log; what is left of it says nothing
-            part = self.draw.choices(("start", "work", "stop"), (2, 5, 1))[0]
-            if part == "start":
-                self._cut_short_at_start()
+            if self.draw.random() < 0.25:
+                self._start()
             else:
                 self.executioner.restart(self.founder)
                 boot = self.executioner.boots[self.founder.home]
                 self.tell(lambda kept: kept.reach(boot))
-                if part == "work":
-                    self._cut_short_at_work()
-                else:
-                    self._cut_short_at_stop()
+                self.draw.choices((self._work, self._stop), (4, 1))[0]()
         self._look_and_cut(room, self.base, "life")
 
-    def _cut_short_at_work(self) -> None:
-        usual = self.executioner.usual_s.setdefault("works", [])
-        work = Work(self._works)
-        sleep(self.draw.uniform(0.02, 1.05) * median(usual[-9:] or [WORKS_S]))
+    def _cut_short(self, stage: str, act: Callable[[], Any], kill: Callable[[], None]) -> Work[Any]:
+        """Begin a work, and end it once the disk has seen a share of the changes that it makes.
+
+        A share of its changes, not of its time: a busy machine would have all moments early. The
+        first of each kind may go to its end, and so is measured.
+        """
+        usual = self._changes.setdefault(stage, [])
+        began = self.machine.position
+        goal = began + self.draw.uniform(0, BEYOND) * median(usual[-9:] or [inf])
+        work = Work(act)
+        while work.under_way and self.machine.position < goal:
+            sleep(LOOK_S)
         under_way = work.under_way
-        self.founder.kill()
-        work.join()
-        if under_way:
-            self.outcome.counts["cut while working"] += 1
-        else:
-            self.outcome.counts["cut after the last work"] += 1
-            self.outcome.hold(work.fault is None, f"before the cut: {work.fault}")
-            usual.append(work.took_s)
+        if not under_way:
+            usual.append(self.machine.position - began)
+            self.outcome.hold(work.fault is None, f"{stage}, before the cut: {work.fault}")
+        kill()
+        self.outcome.counts[f"power failed {'during' if under_way else 'after'} {stage}"] += 1
+        return work.join()
 
-    def _cut_short_at_start(self) -> None:
-        usual = median(self.executioner.restarts_s or [1.5])
+    def _start(self) -> None:
         self.founder.start()
-        sleep(self.draw.uniform(0.2 * usual, 1.2 * usual))
-        self.founder.kill()
-        self.outcome.counts["cut while starting"] += 1
+        self._cut_short("a start", self.founder.wait_ready, self.founder.kill)
 
-    def _cut_short_at_stop(self) -> None:
+    def _work(self) -> None:
+        self._cut_short("works", self._works, self.founder.kill)
+
+    def _stop(self) -> None:
         self._import()  # so that the index has something to bring from its log
-        stop = Work(partial(self.founder.client().post, "/v1/stop"))
-        sleep(self.draw.uniform(0, STOP_S))
-        assert self.founder.process is not None
-        gone = self.founder.process.poll() is not None
-        self.outcome.counts[f"cut {'after a stop' if gone else 'while stopping'}"] += 1
-        self.founder.kill()
-        stop.join()
+        process = self.founder.process
+        assert process is not None
+
+        def stop() -> None:
+            self.founder.client().post("/v1/stop")
+            process.wait()
+
+        self._cut_short("a stop", stop, self.founder.kill)
 
     def tell(self, keep: Callable[[Kept], None]) -> None:
         """This was acknowledged just now."""
@@ -272,41 +277,35 @@ class War:
 
     def founding(self, room: Path) -> None:
         """`init`, cut off; it must be possible again, unless it was said to be done."""
-        self.told = Told()
-        with machine(room) as self.machine:
-            clinic = Clinic("Lühe", self.machine.folder / HOME)
-            words = ("init", "--name", clinic.name, *anywhere())
-            done = self._killed(clinic, words, "founding")
-        kept = Kept(node=done["node"]) if done else Kept()
-        base = room / "base"
-        base.mkdir()
-        self._look_and_cut(room, base, "founding", kept)
-        home = Home(base / HOME)
+        words = ("init", "--name", "Lühe", *anywhere())
+        home, done = self._made(room, words)
         if not home.made:
             self.outcome.hold(done is None, "a mesh was founded, and is gone")
-            found(home, Config(name=clinic.name), "Again")
+            found(home, Config(name="Lühe"), "Again")
             self.outcome.counts["founded at the second try"] += 1
 
     def joining(self, room: Path) -> None:
         """`join`, cut off; the same invite must do again, unless it was said to be done."""
-        self.told = Told()
-        invite = self._spare_invite(room)
-        with machine(room) as self.machine:
-            clinic = Clinic("Este", self.machine.folder / HOME)
-            words = ("join", invite, "--name", clinic.name, *anywhere())
-            done = self._killed(clinic, words, "joining")
-        kept = Kept(node=done["node"]) if done else Kept()
-        base = room / "base"
-        base.mkdir()
-        self._look_and_cut(room, base, "joining", kept)
-        home = Home(base / HOME)
+        words = ("join", self._spare_invite(room), "--name", "Este", *anywhere())
+        home, done = self._made(room, words)
         if not home.made:
             self.outcome.hold(done is None, "a node had joined, and is gone")
-            again = Work(partial(Clinic(clinic.name, base / HOME).run, *words)).join()
+            again = Work(partial(Clinic("Este", home.folder).run, *words)).join()
             self.outcome.hold(again.fault is None, f"joining the second time: {again.fault}")
             self.outcome.counts["joined at the second try"] += 1
         if home.made:
             self.waiting.append(read_belongings(home).identity.node.hex())
+
+    def _made(self, room: Path, words: tuple[str, ...]) -> tuple[Home, Json | None]:
+        """The home that a command, cut off, has left on an empty disk; what the command said."""
+        stage = f"`{words[0]}`"
+        self.told = Told()
+        with machine(room) as self.machine:
+            done = self._killed(Clinic(words[0], self.machine.folder / HOME), words, stage)
+        base = room / "base"
+        base.mkdir()
+        self._look_and_cut(room, base, stage, Kept(node=done["node"] if done else ""))
+        return Home(base / HOME), done
 
     def _spare_invite(self, room: Path) -> str:
         """One of the founder's, which is not up: the member honours it."""
@@ -325,16 +324,11 @@ class War:
     def _killed(self, clinic: Clinic, words: tuple[str, ...], stage: str) -> Json | None:
         """A command, killed at a random moment; what it said, if it ended before."""
         process = Command([*clinic.command(*words), "--json"])
-        work = Work(process.wait)
-        usual = self.executioner.usual_s.setdefault(stage, [])
-        sleep(self.draw.uniform(0.3, 1.1) * median(usual[-9:] or [1.5]))
-        process.kill()
-        work.join()
-        if work.result == 0:
-            usual.append(work.took_s)
-            done: Json = process.said()
-            return done
-        return None
+        work = self._cut_short(stage, process.wait, process.kill)
+        if work.result != 0:
+            return None
+        done: Json = process.said()
+        return done
 
     # ------------------------------------------------------------ the cuts
 
