@@ -100,14 +100,15 @@ class Clinic:
         Raises:
             Broken: it does not; its process is gone.
         """
-        assert self.process is not None
-        assert self.process.stdout is not None
+        process = self.process  # somebody else may kill and forget it meanwhile
+        assert process is not None
+        assert process.stdout is not None
         with ThreadPoolExecutor(1) as reader:
-            line = reader.submit(self.process.stdout.readline)
+            line = reader.submit(process.stdout.readline)
             with contextlib.suppress(TimeoutError):
                 if line.result(ready_s).startswith("ready "):
                     return
-            self.process.kill()
+            process.kill()
         said = self.log.read_text(encoding="utf-8").strip()
         raise Broken(f"{self.name} did not start: {said[-500:]}")
 
