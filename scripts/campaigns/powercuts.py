@@ -1,8 +1,8 @@
 """The power fails while a node works: everything that it was not told to keep may be gone.
 
-The node under test stands on a file system that records every change (disks.mount). From one
+The node under test stands on a file system that records every change (imagined.mount). From one
 recording the disk of any moment can be made, without what was not synced by then, or with any part
-of it (disks.disk). Two things are done with that:
+of it (imagined.disk). Two things are done with that:
 
 - *looked into*: many moments of each recording, each from three kinds of disk. The home is opened
   as a start would: keys, roster, boot, archive; what had been acknowledged by then must be there
@@ -44,9 +44,9 @@ from clinics.mesh import (
     wait_known,
     wait_linked,
 )
-from disks.disk import Cut, Disk, replay
-from disks.machine import Machine, check_possible, machine
-from disks.tape import read_tape
+from imagined.disk import Cut, Disk, replay
+from imagined.machine import Machine, check_possible, machine
+from imagined.tape import read_tape
 from meshpacs.node.config import Config
 from meshpacs.node.founding import found, read_belongings
 from meshpacs.node.home import Home

@@ -407,7 +407,7 @@ def test_a_shelf_whose_name_could_not_be_made_durable_is_made_durable_the_next_t
                     raise OSError(errno.EIO, "Input/output error")
                 synced.append(store)
 
-        archive._stores.blobs._sync = sync
+        archive._stores.blobs.pace._sync = sync
         failing = True
         with pytest.raises(Unavailable):
             take(archive, instance())

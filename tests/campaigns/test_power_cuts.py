@@ -14,9 +14,9 @@ from campaigns.campaign import Outcome
 from campaigns.examination import Examination, Kept
 from campaigns.promises import Offered, offer
 from clinics.clinic import Broken
-from disks.disk import Cut, Disk, Op, replay
-from disks.machine import Machine, check_possible, machine
-from disks.tape import read_tape
+from imagined.disk import Cut, Disk, Op, replay
+from imagined.machine import Machine, check_possible, machine
+from imagined.tape import read_tape
 from meshpacs.archive.archive import Archive
 from meshpacs.archive.ingest import Import, Taken
 from meshpacs.node.config import Config

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from disks.disk import ROOT, Cut, Disk, replay
+from imagined.disk import ROOT, Cut, Disk, replay
 
 SEEDS = range(40)
 FILE, FOLDER, OTHER = 2, 3, 4

@@ -1,6 +1,6 @@
 """A file system in memory that records every change on a tape; what the node under test stands on.
 
-    python -m disks.mount MOUNTPOINT TAPE [BASE]
+    python -m imagined.mount MOUNTPOINT TAPE [BASE]
 
 A real file system (FUSE): the kernel does the reading, caching, locking and mapping, as for any
 other, so SQLite's WAL mode and its shared memory work as they do elsewhere. BASE is a folder whose
@@ -22,7 +22,7 @@ from typing import Any
 import mfusepy
 import msgpack
 
-from disks.disk import ROOT, Disk, File, Folder
+from imagined.disk import ROOT, Disk, File, Folder
 
 SIZE_BLOCKS = 1 << 20
 """Of 4 KiB: what the disk says it has."""

@@ -55,7 +55,7 @@ def machine(room: Path, base: Path | None = None) -> Iterator[Machine]:
     running.tape.touch()
     words = [str(running.folder), str(running.tape), *([str(base)] if base else [])]
     process = subprocess.Popen(
-        [sys.executable, "-m", "disks.mount", *words],
+        [sys.executable, "-m", "imagined.mount", *words],
         env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
     )
     try:

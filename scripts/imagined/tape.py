@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgpack
 
-from disks.disk import Op
+from imagined.disk import Op
 
 
 def read_tape(tape: Path) -> tuple[list[Op], list[int]]:
