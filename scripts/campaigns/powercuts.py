@@ -21,7 +21,6 @@ import argparse
 import random
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -142,6 +141,7 @@ class War:
     def finish(self) -> None:
         """Start the founder once more, on a real disk, and compare with the member."""
         self.founder = Clinic(self.founder.name, self.base / HOME)
+        self._drop_log()
         self.executioner.restart(self.founder)
         wait_linked(self.founder, self.member)
         for clinic in (self.founder, self.member):
@@ -162,9 +162,7 @@ class War:
         with machine(room, self.base) as self.machine:
             self.founder = Clinic(self.founder.name, self.machine.folder / HOME)
             self.executioner.boots.setdefault(self.founder.home, self.kept.boot)
-            self.executioner.read[self.founder.home] = 0
-            with suppress(FileNotFoundError):
-                self.founder.log.unlink()  # nobody syncs a log; what is left of it says nothing
+            self._drop_log()
             if self.draw.random() < 0.25:
                 self._start()
             else:
@@ -173,6 +171,11 @@ class War:
                 self.tell(lambda kept: kept.reach(boot))
                 self.draw.choices((self._work, self._stop), (4, 1))[0]()
         self._look_and_cut(room, self.base, "life")
+
+    def _drop_log(self) -> None:
+        """Nobody syncs a log: what a cut has left of it may be zeros, and says nothing."""
+        self.founder.log.unlink(missing_ok=True)
+        self.executioner.read[self.founder.home] = 0
 
     def _cut_short(self, stage: str, act: Callable[[], Any], kill: Callable[[], None]) -> Work[Any]:
         """Begin a work, and end it once the disk has seen a share of the changes that it makes.
