@@ -355,3 +355,18 @@ def test_a_new_log_whose_folder_could_not_be_made_durable_is_gone_on_with(
                 roster.rewrite(records)
         roster.append([("entry", b"later")])
         assert roster.read() == ([*records, ("entry", b"later")], "")
+
+
+async def test_what_was_written_first_stays_when_the_log_is_written_anew_before_the_roster_has_it(
+    roster: RosterLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = News(entries=(b"known",))
+    ledger = Ledger(roster, lambda _: None, lambda: everything)
+    await ledger.keep_first("entry", b"new")
+    monkeypatch.setattr(ledger, "_rewrite_at", 0)
+    await ledger._shorten()
+    assert roster.read()[0] == [("entry", b"known"), ("entry", b"new")]
+    everything = News(entries=(b"known", b"new"))
+    monkeypatch.setattr(ledger, "_rewrite_at", 0)
+    await ledger._shorten()
+    assert roster.read()[0] == [("entry", b"known"), ("entry", b"new")]
