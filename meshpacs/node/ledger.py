@@ -125,7 +125,7 @@ class RosterLog:
         data += _mark(len(data))  # all before it was durable: what is not whole is damage
         before = self.path.stat().st_ino
         try:
-            write_durably(self.path, data)
+            write_durably(self.path, bytes(data))
         finally:
             # A folder that cannot be made durable is an error behind which the new log is there.
             if self.path.stat().st_ino != before:
