@@ -26,9 +26,7 @@ from campaigns.powercuts import POWER_CUTS
 from campaigns.soak import SOAK
 from campaigns.strangers import STRANGERS
 
-from campaigns.powercuts import POWER
-
-CAMPAIGNS: tuple[Campaign, ...] = (DISKS, FUZZ, GARBAGE, KILLS, POWER, SOAK, STRANGERS)
+CAMPAIGNS: tuple[Campaign, ...] = (DISKS, FUZZ, GARBAGE, KILLS, POWER_CUTS, SOAK, STRANGERS)
 
 
 def tell(name: str, seed: int, outcome: Outcome, took_s: float) -> int:
