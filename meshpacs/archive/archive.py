@@ -249,7 +249,7 @@ class Archive:
         return self._stores.blobs.pace.p95_us()
 
     def check_disk(self) -> None:
-        """Try whether an instance could be kept now.
+        """Try whether an instance could be kept now: one of a mebibyte, as most are smaller.
 
         Raises:
             DiskFull (NoRoom), DiskReadOnly, Unavailable: it could not.
@@ -265,7 +265,7 @@ class Archive:
         except OSError as error:
             raise disk_fault(error, self._stores.blobs.folder) from error
         self.remember("disk", b"")
-        self.need_room(0, "an instance")
+        self.need_room(LEAF_BYTES, "an instance")
 
     # ------------------------------------------------------------ bytes
 

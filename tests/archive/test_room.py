@@ -67,9 +67,18 @@ def test_no_instance_may_use_the_room_that_is_kept_free_and_everything_else_may(
     (entry,) = archive.study_entries("1.2.3.1")
     assert archive.read_leaf(entry.root, 0)
     archive.remove_study("1.2.3.1", [entry])
-    disk.free = KEEP
+    disk.free = KEEP + MIB
     take(archive, instance("1.2"))
     archive.check_disk()
+
+
+def test_a_disk_is_called_full_as_soon_as_it_has_no_room_for_most_instances(
+    archive: Archive, disk: Disk
+) -> None:
+    disk.free = KEEP + MIB - 1
+    take(archive, instance("1.1"))
+    with pytest.raises(NoRoom, match=r"no room for an instance of 1\.0 MiB"):
+        archive.check_disk()
 
 
 def test_an_instance_whose_size_nobody_knew_is_stopped_on_the_way(
