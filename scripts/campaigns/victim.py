@@ -40,6 +40,8 @@ class Work(Generic[T]):
         self._act = act
         self.result: T | None = None
         self.fault: Exception | None = None
+        self._bug: Exception | None = None
+        """Of the campaign itself: no kill explains it."""
         self._began = monotonic()
         self.took_s = 0.0
         self._thread = Thread(target=self._run, daemon=True)
@@ -50,6 +52,8 @@ class Work(Generic[T]):
             self.result = self._act()
         except (MeshError, Broken, OSError) as fault:
             self.fault = fault
+        except Exception as bug:  # noqa: BLE001  # a thread's top; raised by `join`
+            self._bug = bug
         self.took_s = monotonic() - self._began
 
     @property
@@ -62,10 +66,13 @@ class Work(Generic[T]):
 
         Raises:
             Broken: it hangs, though what it waited for is gone.
+            Exception: whatever else than a fault of the node or its machine has ended it.
         """
         self._thread.join(WORK_S)
         if self._thread.is_alive():
             raise Broken(f"A work still waits {WORK_S:g} s after what it asked was killed.")
+        if self._bug is not None:
+            raise self._bug
         return self
 
 

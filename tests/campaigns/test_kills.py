@@ -97,3 +97,11 @@ def test_a_work_that_was_cut_off_says_why() -> None:
     work = Work(act).join()
     assert not work.under_way
     assert str(work.fault) == "The node stopped."
+
+
+def test_an_error_in_the_campaign_itself_is_not_taken_for_a_kills_work() -> None:
+    def act() -> int:
+        return {"stored": 1}["sorted"]
+
+    with pytest.raises(KeyError, match="sorted"):
+        Work(act).join()
