@@ -5,7 +5,8 @@
     scripts/campaign NAME --keep         leaves homes and logs in its folder, which it names
 
 Each prints its seed, its counts and its verdict, exits 1 if anything was not as it should be, and
-leaves nothing behind. What was seen stands in docs/RELIABILITY.md.
+leaves nothing behind. Where the machine does not allow it, it says so, and that it was skipped, and
+exits 0. What was seen stands in docs/RELIABILITY.md.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from campaigns.kills import KILLS
 from campaigns.powercuts import POWER_CUTS
 from campaigns.soak import SOAK
 from campaigns.strangers import STRANGERS
+from clinics.clinic import NotHere
 
 CAMPAIGNS: tuple[Campaign, ...] = (DISKS, FUZZ, GARBAGE, KILLS, POWER_CUTS, SOAK, STRANGERS)
 
@@ -72,6 +74,9 @@ def main() -> int:
         outcome = options.run(options, Place(folder, options.seed, print))
     except KeyboardInterrupt:
         return 130
+    except NotHere as why:
+        print(f"{options.name}: skipped: {why}")
+        return 0
     finally:
         if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)

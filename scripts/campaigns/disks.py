@@ -26,7 +26,7 @@ from campaigns.promised import OnDisk, Promised
 from clinics.clinic import Clinic
 from clinics.mesh import ending, found_and_join, up_all, wait_complete
 from clinics.scanner import Study, data_set
-from clinics.volume import BadDisk, NotHere, volume
+from clinics.volume import BadDisk, volume
 
 SIZE_MIB = 80
 KEEP_FREE_MIB = 16
@@ -255,35 +255,30 @@ def _configure(clinic: Clinic, key: str, value: str) -> None:
 def run(options: argparse.Namespace, place: Place) -> Outcome:
     """So many rounds on one small disk."""
     outcome = Outcome()
-    try:
-        with volume(place.folder / "disk", SIZE_MIB) as disk:
-            bad = BadDisk(place.folder, disk)
-            here = OnDisk("Alster", disk.folder / "home")
-            made = here, Clinic("Bille", place.folder / "bille")
-            elsewhere = place.folder / "alster.log"
-            with ending(made):
-                found_and_join(made)
-                made[0].end()
-                _configure(made[0], "keep_free_mib", str(KEEP_FREE_MIB))
-                up_all(made)
-                wait_complete(made)
-                for number in range(options.rounds):
-                    place.say(f"round {number + 1} of {options.rounds}")
-                    here.log_elsewhere = None if number % 2 else elsewhere
-                    with bad.for_those_started():
-                        Fight(place, outcome, number, made, (disk, bad)).all_of_it()
-            explanations = Explanations(*EXPLAINED)
-            for log in (made[1].log, here.home / "log", elsewhere):
-                for line in explanations.unexplained(read(log)):
-                    outcome.wrong.append(f"{log.name} holds, unexplained: {line}")
-            outcome.counts += explanations.counts
-            troubles = [line for line in read(elsewhere) if line.get("event") == "disk_trouble"]
-            told = {str(line["state"]) for line in troubles}
-            outcome.hold(
-                told - {"stuck"} == TOLD, f"the log has told of a disk that is {sorted(told)}"
-            )
-    except NotHere as why:
-        outcome.notes.append(f"Skipped: {why}")
+    with volume(place.folder / "disk", SIZE_MIB) as disk:
+        bad = BadDisk(place.folder, disk)
+        here = OnDisk("Alster", disk.folder / "home")
+        made = here, Clinic("Bille", place.folder / "bille")
+        elsewhere = place.folder / "alster.log"
+        with ending(made):
+            found_and_join(made)
+            made[0].end()
+            _configure(made[0], "keep_free_mib", str(KEEP_FREE_MIB))
+            up_all(made)
+            wait_complete(made)
+            for number in range(options.rounds):
+                place.say(f"round {number + 1} of {options.rounds}")
+                here.log_elsewhere = None if number % 2 else elsewhere
+                with bad.for_those_started():
+                    Fight(place, outcome, number, made, (disk, bad)).all_of_it()
+        explanations = Explanations(*EXPLAINED)
+        for log in (made[1].log, here.home / "log", elsewhere):
+            for line in explanations.unexplained(read(log)):
+                outcome.wrong.append(f"{log.name} holds, unexplained: {line}")
+        outcome.counts += explanations.counts
+        troubles = [line for line in read(elsewhere) if line.get("event") == "disk_trouble"]
+        told = {str(line["state"]) for line in troubles}
+        outcome.hold(told - {"stuck"} == TOLD, f"the log has told of a disk that is {sorted(told)}")
     return outcome
 
 

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from campaigns.campaign import Campaign, Outcome, Place
+from clinics.clinic import NotHere
 
 TARGETS = ("codec", "noise", "header", "roster")
 
@@ -58,10 +59,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, place: Place) -> Outcome:
     """Fuzz every target for its part of the time."""
-    outcome = Outcome()
     if find_spec("atheris") is None:
-        outcome.wrong.append("Atheris is not installed: .venv/bin/pip install -e '.[fuzz]'")
-        return outcome
+        raise NotHere("Atheris is not installed: .venv/bin/pip install -e '.[fuzz]'")
+    outcome = Outcome()
     targets = tuple(options.target or TARGETS)
     each_s = int(options.minutes * 60 / len(targets))
     options.findings.mkdir(exist_ok=True)

@@ -9,7 +9,6 @@ and file must end as something taken or as one of our own errors, in bounded tim
 import argparse
 import contextlib
 import resource
-import signal
 import sys
 from collections import Counter
 from pathlib import Path
@@ -42,9 +41,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, place: Place) -> Outcome:
     """Frames, worst cases, files, and a node."""
     outcome = Outcome()
-    if not hasattr(signal, "SIGVTALRM"):
-        outcome.wrong.append("This system has no signal for processor time; use Linux or macOS.")
-        return outcome
     throw_frames(options, place, outcome)
     if options.only is None:
         worst_cases(place, outcome)
@@ -74,6 +70,7 @@ def throw_frames(options: argparse.Namespace, place: Place, outcome: Outcome) ->
                 place.say(f"  {told:,} frames, {len(outcome.wrong)} found, {took_s:.0f} s")
     for name, number in tally.by_stage.items():
         outcome.counts[f"frames, {name}"] += number
+    outcome.hold(tally.by_stage, f"no frame was thrown: is there a block {options.only}?")
     outcome.counts["frames"] += tally.by_stage.total()
     outcome.notes += _table(tally.by_outcome)
     grown = _resident_mb() - (before or _resident_mb())

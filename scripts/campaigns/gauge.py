@@ -66,8 +66,10 @@ def judge(
         for sample in samples
         if sample.at_s >= WARM_UP * lasted_s and sample.at_s - born[sample.pid] >= young_s
     ]
+    judged = through and lasted_s >= SHORT_S
     if not warm:
         outcome.notes.append(f"{name} was never seen for so long that it was warm.")
+        outcome.hold(not judged, outcome.notes[-1])
         return
     how = "ran through" if through else "restarted"
     for figure, unit, bound, value in (
@@ -81,10 +83,11 @@ def judge(
         told = f"{name} ({how}), {figure}: {min(values):.1f} to {max(values):.1f} {unit}"
         if line is None:
             outcome.notes.append(f"{told}; too few looks for a slope")
+            outcome.hold(not judged, outcome.notes[-1])
             continue
         words = (
             f"{line.an_hour:+.2f} {unit} an hour (95 %: {line.lowest:+.2f} to {line.highest:+.2f})"
         )
         outcome.notes.append(f"{told}; {words}")
-        if through and bound is not None and lasted_s >= SHORT_S:
+        if judged and bound is not None:
             outcome.hold(line.lowest <= bound, f"{name}, {figure}, grows: {words}")

@@ -76,7 +76,7 @@ def fight(options: argparse.Namespace, place: Place) -> Outcome:
     check_possible()
     outcome = Outcome()
     war = War(place, outcome, options.looks)
-    with ending([war.member, war.founder]):
+    with ending([war.member]):
         war.prepare()
         until = monotonic() + 60 * options.minutes
         for number in range(1, options.times + 1):
@@ -130,27 +130,29 @@ class War:
     def prepare(self) -> None:
         """The mesh, on a real disk."""
         self.base.mkdir()
-        found_and_join((self.founder, self.member), "Power cuts")
-        up_all((self.member,))
-        wait_complete((self.founder, self.member))
-        self.kept.node = self.founder.client().get("/v1/status")["node"]
-        self.kept.members.add(self.member.client().get("/v1/status")["node"])
-        self.executioner.boots[self.founder.home] = 0
-        self.founder.down()
+        with ending([self.founder]):
+            found_and_join((self.founder, self.member), "Power cuts")
+            up_all((self.member,))
+            wait_complete((self.founder, self.member))
+            self.kept.node = self.founder.client().get("/v1/status")["node"]
+            self.kept.members.add(self.member.client().get("/v1/status")["node"])
+            self.executioner.boots[self.founder.home] = 0
+            self.founder.down()
 
     def finish(self) -> None:
         """Start the founder once more, on a real disk, and compare with the member."""
         self.founder = Clinic(self.founder.name, self.base / HOME)
         self._drop_log()
-        self.executioner.restart(self.founder)
-        wait_linked(self.founder, self.member)
-        for clinic in (self.founder, self.member):
-            roster = clinic.client().get("/v1/status")["roster"]
-            self.outcome.hold(not roster["forks"], f"{clinic.name} sees a fork")
-            self.outcome.hold(not roster["suspended"], f"{clinic.name} has suspended members")
-            out = set(roster["revoked"])
-            self.outcome.hold(self.kept.revoked <= out, f"{clinic.name} forgot a revocation")
-        self.executioner.stop(self.founder)
+        with ending([self.founder]):
+            self.executioner.restart(self.founder)
+            wait_linked(self.founder, self.member)
+            for clinic in (self.founder, self.member):
+                roster = clinic.client().get("/v1/status")["roster"]
+                self.outcome.hold(not roster["forks"], f"{clinic.name} sees a fork")
+                self.outcome.hold(not roster["suspended"], f"{clinic.name} has suspended members")
+                out = set(roster["revoked"])
+                self.outcome.hold(self.kept.revoked <= out, f"{clinic.name} forgot a revocation")
+            self.executioner.stop(self.founder)
         Examination(self.outcome, "at the end").look(self.base, self.kept)
         self.outcome.notes.append(self.executioner.figures("a cut"))
 
@@ -161,16 +163,20 @@ class War:
         self.told = Told()
         with machine(room, self.base) as self.machine:
             self.founder = Clinic(self.founder.name, self.machine.folder / HOME)
-            self.executioner.boots.setdefault(self.founder.home, self.kept.boot)
-            self._drop_log()
-            if self.draw.random() < 0.25:
-                self._start()
-            else:
-                self.executioner.restart(self.founder)
-                boot = self.executioner.boots[self.founder.home]
-                self.tell(lambda kept: kept.reach(boot))
-                self.draw.choices((self._work, self._stop), (4, 1))[0]()
+            with ending([self.founder]):  # while it lives, its disk cannot be unmounted
+                self._live()
         self._look_and_cut(room, self.base, "life")
+
+    def _live(self) -> None:
+        self.executioner.boots.setdefault(self.founder.home, self.kept.boot)
+        self._drop_log()
+        if self.draw.random() < 0.25:
+            self._start()
+        else:
+            self.executioner.restart(self.founder)
+            boot = self.executioner.boots[self.founder.home]
+            self.tell(lambda kept: kept.reach(boot))
+            self.draw.choices((self._work, self._stop), (4, 1))[0]()
 
     def _drop_log(self) -> None:
         """Nobody syncs a log: what a cut has left of it may be zeros, and says nothing."""

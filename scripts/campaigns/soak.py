@@ -19,7 +19,7 @@ from time import monotonic
 from campaigns.campaign import Campaign, Outcome, Place
 from campaigns.gauge import Sample, judge, look
 from campaigns.logbook import Explanation, Explanations, read
-from clinics.clinic import Broken, Clinic, Json
+from clinics.clinic import Broken, Clinic, Json, NotHere
 from clinics.mesh import mesh, wait_complete
 from clinics.scanner import Study, data_set, slices
 from clinics.shelf import stock_all
@@ -264,10 +264,9 @@ def watch(ward: Ward, every_s: float, samples: Sequence[list[Sample]]) -> None:
 
 def run(options: argparse.Namespace, place: Place) -> Outcome:
     """All of it."""
-    outcome = Outcome()
     if not Path("/proc/self/status").exists():
-        outcome.notes.append("Skipped: memory and open files are read from /proc.")
-        return outcome
+        raise NotHere("Memory and open files are read from /proc, on Linux.")
+    outcome = Outcome()
     lasts_s = options.minutes * 60
     _, instances = STOCKED
 

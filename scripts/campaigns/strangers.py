@@ -1,7 +1,6 @@
 """Ten thousand connections at both doors of a running node, silent or dribbling. On Linux."""
 
 import argparse
-import contextlib
 import resource
 import socket
 import threading
@@ -11,8 +10,9 @@ from time import monotonic, sleep
 from typing import Self
 
 from campaigns.campaign import Campaign, Outcome, Place
-from clinics.clinic import Clinic
+from clinics.clinic import Broken, Clinic, NotHere
 from clinics.mesh import mesh, wait_complete
+from meshpacs.model.errors import MeshError
 
 SOURCES = 200
 """Loopback addresses that the connections come from, where they come from many."""
@@ -22,6 +22,9 @@ SPARE_FILES = 300
 
 AGAIN_S = 30.0
 """How long a member that starts amid the strangers may take until everybody answers. A guess."""
+
+FILLED_S = 120.0
+"""How long it may take until as many are there as are wanted. A guess for a busy machine."""
 
 GONE_S = 20.0
 """Until the node has forgotten them: twice the handshake's deadline."""
@@ -57,12 +60,17 @@ class Crowd:
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        self._full.wait(120)
+        self._full.wait(FILLED_S)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+
+    @property
+    def full(self) -> bool:
+        """Whether as many as are wanted have been there at once."""
+        return self._full.is_set()
 
     def _run(self) -> None:
         spoken = monotonic()
@@ -129,6 +137,7 @@ def _besieged(outcome: Outcome, clinics: list[Clinic], crowd: Crowd, name: str) 
     target, other = clinics
     files, began = _files(target), monotonic()
     with crowd:
+        outcome.hold(crowd.full, f"{name}: no {crowd.wanted} connections within {FILLED_S:g} s")
         outcome.counts[f"{name}: connections at once"] = crowd.wanted
         filled_s = monotonic() - began
         most_files = most_memory = 0
@@ -144,8 +153,10 @@ def _besieged(outcome: Outcome, clinics: list[Clinic], crowd: Crowd, name: str) 
         other.kill()
         asked = monotonic()
         other.up()
-        with contextlib.suppress(Exception):
+        try:
             wait_complete(clinics)
+        except (Broken, MeshError) as fault:
+            outcome.hold(False, f"{name}: a killed member is not back: {fault}")
         again_s = monotonic() - asked
         outcome.hold(again_s < AGAIN_S, f"{name}: a member needed {again_s:.0f} s to be back")
         most_files = max(most_files, _files(target))
@@ -167,6 +178,8 @@ def _besieged(outcome: Outcome, clinics: list[Clinic], crowd: Crowd, name: str) 
 
 def fight(options: argparse.Namespace, place: Place) -> Outcome:
     """Both doors, silent and dribbling, from one address and from many."""
+    if not Path("/proc/self/fd").exists():
+        raise NotHere("Open files and memory are read from /proc, on Linux.")
     outcome = Outcome()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = options.connections + SPARE_FILES

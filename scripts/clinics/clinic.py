@@ -32,6 +32,10 @@ class Broken(Exception):
     """A node does not do what the script needs it for; the sentence says which and what."""
 
 
+class NotHere(Exception):
+    """This machine does not allow what the script needs; the sentence says what."""
+
+
 @dataclass
 class Clinic:
     """One node: its home, and its process while it is up."""

@@ -9,9 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-
-class NotHere(Exception):
-    """This machine does not allow it; the sentence says what."""
+from clinics.clinic import Broken, NotHere
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +44,7 @@ def volume(folder: Path, size_mib: int) -> Iterator[Volume]:
 
     Raises:
         NotHere: only root may mount, on Linux.
+        Broken: it is still mounted.
     """
     if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
         raise NotHere("Only root on Linux can mount a small disk for this.")
@@ -54,7 +53,9 @@ def volume(folder: Path, size_mib: int) -> Iterator[Volume]:
     try:
         yield Volume(folder)
     finally:
-        _run("umount", "--lazy", str(folder))
+        subprocess.run(["umount", "--lazy", str(folder)], check=False)
+        if os.path.ismount(folder):
+            raise Broken(f"{folder} is still mounted: `umount {folder}`.")
 
 
 class BadDisk:

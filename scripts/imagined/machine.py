@@ -1,6 +1,7 @@
 """A machine whose disk is imagined: a folder to work in, and the tape of what was done there."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
-from clinics.clinic import Broken
+from clinics.clinic import Broken, NotHere
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 
@@ -34,14 +35,16 @@ def check_possible() -> None:
     """Whether this machine can mount an imagined disk.
 
     Raises:
-        Broken: it cannot; the sentence says what is missing.
+        NotHere: it cannot; the sentence says what is missing.
     """
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        raise Broken("Power cuts need /dev/fuse, readable and writable (on Linux, as root).")
+        raise NotHere("Power cuts need /dev/fuse, readable and writable (on Linux, as root).")
+    if shutil.which("fusermount3") is None:
+        raise NotHere("Power cuts need fusermount3: on Debian `apt-get install fuse3`.")
     try:
         import mfusepy  # noqa: F401
     except (ImportError, OSError) as error:
-        raise Broken(
+        raise NotHere(
             f"Power cuts need mfusepy and libfuse ({error}): `pip install mfusepy`, and on Debian "
             "`apt-get install fuse3`."
         ) from error

@@ -13,7 +13,7 @@ from benches.ground import memory_folder
 from campaigns.campaign import Outcome
 from campaigns.examination import Examination, Kept
 from campaigns.promises import Offered, offer
-from clinics.clinic import Broken
+from clinics.clinic import NotHere
 from imagined.disk import Cut, Disk, Op, replay
 from imagined.machine import Machine, check_possible, machine
 from imagined.tape import read_tape
@@ -42,7 +42,7 @@ def recorded(room: Path, work: Callable[[Machine], None]) -> tuple[list[Op], lis
     """Everything that some work changes on a disk, and how long the tape was after each change."""
     try:
         check_possible()
-    except Broken as why:
+    except NotHere as why:
         pytest.skip(str(why))
     with machine(room) as running:
         work(running)

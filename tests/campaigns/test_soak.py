@@ -93,6 +93,12 @@ def test_a_restarted_node_is_told_of_and_its_first_moments_are_left_out() -> Non
     assert "memory of its own: 50.0 to 50.0 MB" in outcome.notes[0]
 
 
+def test_a_node_that_was_hardly_looked_at_is_not_taken_for_flat() -> None:
+    assert judged([]).wrong == ["Alster was never seen for so long that it was warm."]
+    assert len(judged(life()[::36]).wrong) == 4
+    assert not judged([], through=False).wrong
+
+
 def test_a_short_soak_tells_slopes_and_judges_none() -> None:
     short = [sample for sample in life(grows_mb=1000) if sample.at_s < SHORT_S / 2]
     outcome = judged(short, lasted_s=SHORT_S / 2)
