@@ -35,8 +35,8 @@ INVITE_MOST_S = 366 * 86_400
 
 
 ENTER_S = 4.0
-"""Seconds that a founder's entry has to reach disk and engine once nobody waits for it. A guess; a
-stop of the node may take 5."""
+"""Seconds that a founder's entry has to reach the engine once it is on the disk, though nobody
+waits for it. A guess; a stop of the node may take 5."""
 
 
 class Membership:
@@ -211,10 +211,13 @@ class Membership:
             effects = engine.learnt(news, now)
             return news, [effect for effect in effects if not isinstance(effect, KeepRoster)]
 
-        # What is on the disk must be in the roster too, though who asked for it has gone.
-        with trio.move_on_after(ENTER_S, shield=True):
+        # What is on the disk must be in the roster too, though who asked for it has gone, and
+        # however long the disk has taken, which nothing can cut short: the next entry would have
+        # its number.
+        with trio.CancelScope(shield=True):
             await rooms.ledger.keep_first("entry", entry)
-            return await rooms.driver.call(work)
+            with trio.move_on_after(ENTER_S):
+                return await rooms.driver.call(work)
         raise Unavailable("The node is too busy.", "Look at `meshpacs status`, and try again.")
 
     def _founder(self) -> FounderKey:

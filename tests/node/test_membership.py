@@ -1,5 +1,6 @@
 """Invites, names, addresses and removal, and what is said when something is not possible."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -267,6 +268,25 @@ async def test_a_founders_entry_is_on_the_disk_before_any_other_node_hears_of_it
         with trio.fail_after(10):
             while west.up.node_id in sued.up.rooms.roster.members():
                 await trio.testing.wait_all_tasks_blocked(0.01)
+
+
+async def test_an_entry_that_a_slow_disk_has_taken_is_in_the_roster_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else the next one would have its number: a fork as soon as this node starts again.
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Sued", nord)
+        append = RosterLog.append
+
+        def slowly(roster: RosterLog, records: list[tuple[Kind, bytes]]) -> None:
+            append(roster, records)
+            time.sleep(0.6)
+
+        monkeypatch.setattr("meshpacs.node.membership.ENTER_S", 0.5)
+        monkeypatch.setattr(RosterLog, "append", slowly)
+        await nord.up.mesh.revoke("Sued")
+        assert sued.up.node_id not in nord.up.rooms.roster.members()
 
 
 async def test_an_entry_that_cannot_be_written_is_none_and_its_number_is_used_again(
