@@ -59,7 +59,7 @@ class Watch:
         archive = self._vault.archive
         disk = _unanswered(archive)
         with trio.move_on_after(STUCK_S):
-            disk = await self._vault.read(lambda: look(archive))
+            disk = await self._vault.look(lambda: look(archive))
         if disk.state is not self._state:
             self._state = disk.state
             free_mib = disk.free_bytes // MIB

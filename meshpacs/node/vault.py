@@ -43,6 +43,7 @@ class Vault:
         self._searches = trio.CapacityLimiter(SEARCHES)
         self._reads = trio.CapacityLimiter(READS)
         self._writes = trio.CapacityLimiter(WRITES)
+        self._looks = trio.CapacityLimiter(1)
 
     @classmethod
     async def open(cls, folder: Path, default_charset: str, keep_free_bytes: int = 0) -> "Vault":
@@ -64,7 +65,7 @@ class Vault:
     async def close(self) -> None:
         """Let reads under way end, then close; for shielded use, within `CLOSE_S` and a little."""
         with trio.move_on_after(CLOSE_S) as scope:
-            for limiter in (self._searches, self._reads, self._writes):
+            for limiter in (self._searches, self._reads, self._writes, self._looks):
                 for _ in range(int(limiter.total_tokens)):
                     await limiter.acquire_on_behalf_of(object())
         if scope.cancelled_caught:
@@ -90,6 +91,14 @@ class Vault:
     async def write(self, work: Callable[[], T]) -> T:
         """Run a write in a thread, to its end even if cancelled."""
         return await trio.to_thread.run_sync(work, limiter=self._writes)
+
+    async def look(self, work: Callable[[], T]) -> T:
+        """Run a look at the disk in a thread, one at a time.
+
+        One that the disk does not give back keeps the next ones waiting, and takes no place from
+        reads.
+        """
+        return await trio.to_thread.run_sync(work, limiter=self._looks, abandon_on_cancel=True)
 
     # ------------------------------------------------------------ what the ledger keeps here
 

@@ -14,7 +14,7 @@ from meshpacs.archive.pace import SLOW_US
 from meshpacs.model.errors import MeshError, Unavailable
 from meshpacs.node import disk as module
 from meshpacs.node.disk import Watch
-from meshpacs.node.vault import Vault
+from meshpacs.node.vault import READS, Vault
 from meshpacs.node.views import DiskState, Health
 
 
@@ -98,6 +98,25 @@ async def test_nobody_waits_for_a_disk_that_does_not_answer(
             assert (await Watch(vault).look()).state is state
     finally:
         gate.set()
+    await vault.close()
+
+
+async def test_a_disk_that_does_not_answer_takes_no_place_from_reads_however_often_it_is_looked_at(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(module, "STUCK_S", 0.01)
+    monkeypatch.setattr(Archive, "check_disk", lambda _: gate.wait())
+    watch = Watch(vault)
+    try:
+        for _ in range(READS + 1):
+            assert (await watch.look()).state is DiskState.STUCK
+        with trio.fail_after(30):
+            assert await vault.read(lambda: "served") == "served"
+    finally:
+        gate.set()
+    monkeypatch.undo()
+    assert (await watch.look()).state is not DiskState.STUCK
     await vault.close()
 
 
