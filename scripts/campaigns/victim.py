@@ -156,7 +156,7 @@ class Executioner:
             lines = log.read()
         self.read[clinic.home] = self.read.get(clinic.home, 0) + len(lines)
         for line in lines.decode("utf-8", "replace").splitlines():
-            said: dict[str, Any] = {}
+            said: Any = {}
             with suppress(ValueError):
                 said = json.loads(line)
             harmless = isinstance(said, dict) and said.get("level") in HARMLESS

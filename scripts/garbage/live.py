@@ -87,6 +87,8 @@ class Siege:
             before = _calm(target.pid)
             attacker.throw(frames - frames // 10)
             self.thrown = attacker.thrown
+            if not attacker.links:
+                wrong.append("the node was thrown nothing over a link: none was ever up")
             after = _calm(target.pid)
             target.run("status", codes=(0, 1))
             wrong += [f"the node's log: {line}" for line in _errors(target.log)]
@@ -114,6 +116,8 @@ class Attacker:
         self._seen = seen
         self._payloads = payloads(company())
         self.thrown = 0
+        self.links = 0
+        """Those that were up."""
 
     def throw(self, frames: int) -> None:
         """So many frames, over as many connections as they take."""
@@ -165,6 +169,7 @@ class Attacker:
     async def _records(self) -> None:
         """A link that is up, and then bytes that are no record."""
         link = await Dialer(self._gate)(self._target, self._purpose())
+        self.links += 1
         channel = link._channel  # noqa: SLF001  nobody else sends what is no message
         some = b"".join(recorded(channel._seal, self._payload()))  # noqa: SLF001
         self.thrown += 1
@@ -176,11 +181,12 @@ class Attacker:
     async def _messages(self) -> None:
         """A link that is up, and frames until the node has had enough."""
         link = await Dialer(self._gate)(self._target, self._purpose())
+        self.links += 1
         channel = link._channel  # noqa: SLF001
         try:
             for _ in range(FRAMES):
                 self.thrown += 1
-                await channel.send((self._payload(),))
+                await channel.send([(self._payload(),)])
         finally:
             await channel.aclose()
 
