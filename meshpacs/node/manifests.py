@@ -36,7 +36,7 @@ from meshpacs.wire.manifest import (
 T = TypeVar("T")
 
 READ_ENTRIES = 50_000
-"""Entries of manifests kept read, about 50 MB at most. A guess: the studies of one sitting."""
+"""Entries of manifests kept read, about 50 MB at most. A guess: what one reader wants."""
 
 
 class Bookshelf(Protocol):
