@@ -128,10 +128,10 @@ class Stage:
         candidates: list[Candidate] = []
         with ExitStack() as stack:
             for number, one in enumerate(brought):
-                receiving = stack.enter_context(
-                    self.receive(one.entry, study_uid=study_uid, came_from=one.came_from)
-                )
                 try:
+                    receiving = stack.enter_context(
+                        self.receive(one.entry, study_uid=study_uid, came_from=one.came_from)
+                    )
                     receiving.write_leaf(one.data)
                     candidates.append(receiving.candidate(self._scan(one)))
                 except (Refused, WrongLeaf) as fault:

@@ -99,6 +99,22 @@ def test_small_instances_are_made_durable_together_and_what_is_wrong_is_named(
     assert archive.adopt("s").stored == 3
 
 
+def test_an_entry_that_no_instance_can_be_costs_the_others_of_its_batch_nothing(
+    archive: Archive,
+) -> None:
+    stage = archive.stage("s")
+    good = [brought(dataset(f"1.2.{i}"), f"1.2.{i}") for i in range(2)]
+    entry, data = good[0].entry, good[0].data
+    lies = [
+        Brought(replace(entry, transfer_syntax="1.2/3"), data, "carl"),
+        Brought(replace(entry, sop_class=""), data, "carl"),
+    ]
+    faults = stage.keep([lies[0], good[0], lies[1], good[1]], study_uid=STUDY)
+    assert [type(fault) for fault in faults] == [Refused, type(None), Refused, type(None)]
+    assert stage.entries() == tuple(one.entry for one in good)
+    assert list((archive.folder / "arriving").iterdir()) == []
+
+
 def test_a_disk_that_fails_keeps_nothing_of_a_batch(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
