@@ -1,8 +1,9 @@
 """All fetches of this node: two that want the same share one; and what holders hold, for find."""
 
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,7 @@ import trio
 
 from meshpacs.links.transfer import Taker
 from meshpacs.model.content import Entry
-from meshpacs.model.errors import PeerFault, Unavailable
+from meshpacs.model.errors import LocalFault, PeerFault, Unavailable
 from meshpacs.model.ids import NodeId, short
 from meshpacs.node.export import Exporting, export_study
 from meshpacs.node.fetching import Cellar, Fetch, Means
@@ -136,6 +137,8 @@ class Fetcher:
         self._cellar = cellar
         self._means = means
         self._fetches: dict[Selection, Fetch] = {}
+        self._kept_out: Counter[str] = Counter()
+        """Studies that are being removed."""
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -159,6 +162,7 @@ class Fetcher:
         """Bring a selection here; `holders`, if a query has just told them, are not searched for.
 
         Raises (on entering):
+            LocalFault: the study is being removed.
             Unavailable: the node is stopping.
         """
         fetch = await self._joined(selection, holders)
@@ -170,9 +174,30 @@ class Fetcher:
             if not fetch.followers:
                 fetch.scope.cancel()
 
-    def fetches(self, study_uid: str) -> bool:
-        """Whether some of this study is being fetched."""
-        return any(selection.study_uid == study_uid for selection in self._fetches)
+    def check_unfetched(self, study_uid: str) -> None:
+        """Go on unless some of this study is being fetched.
+
+        Raises:
+            LocalFault: it is.
+        """
+        if any(selection.study_uid == study_uid for selection in self._fetches):
+            raise LocalFault(
+                f"The study {study_uid} is being fetched just now.", "Stop that first."
+            )
+
+    @contextmanager
+    def kept_out(self, study_uid: str) -> Iterator[None]:
+        """Have no fetch of this study begin meanwhile, as what it stages would go.
+
+        Raises:
+            LocalFault: one is under way.
+        """
+        self.check_unfetched(study_uid)
+        self._kept_out[study_uid] += 1
+        try:
+            yield
+        finally:
+            self._kept_out -= Counter((study_uid,))  # and forgets who has none
 
     async def _joined(self, selection: Selection, holders: Sequence[NodeId] | None) -> Fetch:
         """The fetch under way for this selection, or a new one."""
@@ -180,6 +205,11 @@ class Fetcher:
             if not fetch.scope.cancel_called:
                 return fetch
             await fetch.over.wait()  # it is letting go of the stage
+        if selection.study_uid in self._kept_out:
+            raise LocalFault(
+                f"The study {selection.study_uid} is being deleted here just now.",
+                "Fetch it again once that is done.",
+            )
         if self._nursery is None:
             raise Unavailable("The node is stopping.", "Fetch again once it is up.")
         fetch = self._fetches[selection] = Fetch(selection, self._means, holders)

@@ -42,10 +42,7 @@ class Removing:
                 f"The study {study_uid} is not in this archive.",
                 "Copy a Study Instance UID that `meshpacs find --scope local` shows.",
             )
-        if self._fetcher.fetches(study_uid):
-            raise LocalFault(
-                f"The study {study_uid} is being fetched just now.", "Stop that first."
-            )
+        self._fetcher.check_unfetched(study_uid)
         view, last = await self._look(study_uid, entries)
         if not confirmed:
             return view
@@ -107,7 +104,9 @@ class Removing:
                     archive.discard(stage)
             return aside
 
-        aside = await self._rooms.vault.write(work)
+        # A fetch may have begun while others were asked.
+        with self._fetcher.kept_out(uid):
+            aside = await self._rooms.vault.write(work)
         log.info(
             "study_deleted",
             study=uid,

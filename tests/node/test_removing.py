@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 import trio
 
+from meshpacs.archive.notes import NewManifest
+from meshpacs.model.content import Entry
 from meshpacs.model.errors import LocalFault
-from meshpacs.node.views import DeleteView, PeerState
+from meshpacs.node.removing import Removing
+from meshpacs.node.views import DeleteView, FetchDone, PeerState
 from tests.node.clinics import STUDY, instance
 from tests.node.houses import House, street, until_state
 from tests.node.test_fetch_mesh import fetch
@@ -108,6 +111,52 @@ async def test_what_is_not_here_or_being_fetched_is_not_deleted(tmp_path: Path) 
                 await delete(sued)
             go_on.set()
         assert (await delete(sued)).instances == 3
+
+
+async def test_a_fetch_that_begins_while_others_are_asked_loses_nothing_to_the_deletion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Sued", nord)
+        await nord.take_in(tmp_path / "in", FILES)
+        await sued.take_in(tmp_path / "one", {"0": instance(0)})
+        staged, go_on = trio.Event(), trio.Event()
+        archive, look = sued.up.rooms.vault.archive, Removing._look
+        adopt, remove_study = archive.adopt, archive.remove_study
+        done: list[FetchDone] = []
+
+        async def fetched() -> None:
+            done.append(await fetch(sued))
+
+        async def looking(removing: Removing, study: str, here: tuple[Entry, ...]) -> object:
+            found = await look(removing, study, here)
+            nursery.start_soon(fetched)
+            await staged.wait()
+            return found
+
+        def adopting(selection: str, *, partial: bool = False) -> object:
+            trio.from_thread.run_sync(staged.set)
+            trio.from_thread.run(go_on.wait)
+            return adopt(selection, partial=partial)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Removing, "_look", looking)
+            patch.setattr(archive, "adopt", adopting)
+            async with trio.open_nursery() as nursery:
+                with pytest.raises(LocalFault, match="being fetched"):
+                    await delete(sued)
+                go_on.set()
+        assert (done[0].instances, held(sued)) == (3, 3)
+
+        def removed(study: str, here: tuple[Entry, ...], newest: NewManifest | None) -> int:
+            with pytest.raises(LocalFault, match="being deleted"):
+                trio.from_thread.run(fetch, sued)
+            return remove_study(study, here, newest)
+
+        monkeypatch.setattr(archive, "remove_study", removed)
+        assert (await delete(sued)).instances == 3
+        assert (await fetch(sued)).instances == 3
 
 
 async def test_what_an_interrupted_fetch_has_staged_goes_too(tmp_path: Path) -> None:
