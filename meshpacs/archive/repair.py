@@ -178,11 +178,17 @@ def _finish_removals(stores: Stores, unclaimed: list[Path], report: RepairReport
         rows = con.execute("SELECT root, transfer_syntax FROM removed").fetchall()
     if not rows:
         return unclaimed
-    gone = {BlobName(root, syntax, fetched=False).file for root, syntax in rows}
+    names = [BlobName(root, syntax, fetched=False) for root, syntax in rows]
+    gone = {name.file for name in names}
     for path in unclaimed:
         if path.name in gone and path.parent.parent.name == "blobs":
             path.unlink()
             report.removed += 1
+    # Those that were removed before the stop, too: a power cut could bring them back, and then
+    # nothing would say any more that they are to go.
+    for shelf in sorted({stores.blobs.path(name).parent for name in names}):
+        if shelf.exists():
+            stores.blobs.sync_folder(shelf)
     stores.index.write(lambda tx: tx.con.execute("DELETE FROM removed"))
     return [path for path in unclaimed if path.exists()]
 

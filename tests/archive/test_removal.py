@@ -2,11 +2,14 @@
 
 import errno
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from meshpacs.archive.archive import Archive
+from meshpacs.archive.blobs import Blobs
 from meshpacs.archive.faults import DiskFull
 from meshpacs.archive.filing import Outcome
 from meshpacs.archive.index import Transaction
@@ -92,6 +95,30 @@ def test_a_crash_between_rows_and_blobs_does_not_bring_the_study_back(
         assert len(blobs(tmp_path)) == 1
     with Archive.open(tmp_path) as archive:
         assert archive.repaired == RepairReport()
+
+
+def test_a_removal_is_forgotten_only_once_a_power_cut_cannot_bring_its_blobs_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Archive.open(tmp_path) as archive:
+        filled(archive)
+        here = set(blobs(tmp_path))
+        remove(archive)
+        gone = {path.parent for path in here.difference(blobs(tmp_path))}
+    sync_folder = Blobs.sync_folder
+    noted: dict[Path, int] = {}
+
+    def syncing(self: Blobs, folder: Path) -> None:
+        with closing(sqlite3.connect(tmp_path / "index.sqlite")) as con:
+            (noted[folder],) = con.execute("SELECT count(*) FROM removed").fetchone()
+        sync_folder(self, folder)
+
+    monkeypatch.setattr(Blobs, "sync_folder", syncing)
+    with Archive.open(tmp_path):
+        assert {shelf: noted.get(shelf) for shelf in gone} == dict.fromkeys(gone, 2)
+    noted.clear()
+    with Archive.open(tmp_path):
+        assert not gone & noted.keys()
 
 
 def test_what_came_again_after_a_removal_is_kept_by_the_next_start(
