@@ -21,6 +21,7 @@ from meshpacs.links.transfer import Known
 from meshpacs.model.content import Content, Entry, leaf_count
 from meshpacs.model.errors import MeshError, Unavailable, fault_within
 from meshpacs.model.ids import Digest, NodeId, short
+from meshpacs.model.limits import LEAF_BYTES
 from meshpacs.node.landing import Landing, Staging
 from meshpacs.node.manifests import Checked, Contributions, contents_of
 from meshpacs.node.pulling import Bulk, Cargo, Pulling, Pulls
@@ -285,17 +286,21 @@ class Fetch:
         staged = contents_of(e for _, stage in goal.stages.values() for e in stage.entries())
         present: dict[Digest, int] = {}
         begun: set[Digest] = set()
+        lacking = 0
         for entry in goal.wanted:
             if (entry.sop_uid, entry.content) in staged:
                 goal.staged[entry.content] = None
                 self.landed.append(entry)
                 present[entry.root] = leaf_count(entry.size_bytes)
-            elif leaf_count(entry.size_bytes) > 1 and stage_of(entry).partial(entry.root):
+                continue
+            lacking += entry.size_bytes
+            if leaf_count(entry.size_bytes) > 1 and (leaves := stage_of(entry).partial(entry.root)):
                 begun.add(entry.root)
+                lacking -= min(leaves * LEAF_BYTES, entry.size_bytes)  # has its room already
         instances, size = self._here
         self._here = instances, size + sum(entry.size_bytes for entry in self.landed)
-        lacking = sum(e.size_bytes for e in goal.wanted if e.content not in goal.staged)
-        self._means.cellar.need_room(lacking, f"what is lacking of the study {uid}")
+        if lacking:
+            self._means.cellar.need_room(lacking, f"what is lacking of the study {uid}")
         return present, begun
 
     # ------------------------------------------------------------ the end

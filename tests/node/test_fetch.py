@@ -10,7 +10,7 @@ import pytest
 import trio
 from structlog.testing import capture_logs
 
-from meshpacs.archive.faults import DiskFull
+from meshpacs.archive.faults import DiskFull, NoRoom
 from meshpacs.archive.stage import Receiving, Stage
 from meshpacs.links.link import Link
 from meshpacs.links.transfer import Known, give
@@ -226,6 +226,44 @@ async def test_a_large_instance_that_was_all_there_but_for_the_last_word_is_not_
         done = await bert.fetch()
         assert (done.instances, done.bytes) == (1, 0)
         assert anna.served == []
+
+
+async def test_room_is_wanted_only_for_what_is_not_here_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with clinics(tmp_path, "anna", "bert") as hall:
+        anna, bert = hall
+        anna.take(instance(1, size=3 * LEAF_BYTES), instance(2))
+        large, small = anna.entries()
+        leaves = anna.archive.leaves(large.root)
+        assert leaves is not None
+        with bert.archive.stage(Selection(STUDY).name).receive(large, leaves) as receiving:
+            for index in range(2):
+                receiving.write_leaf(anna.archive.read_leaf(large.root, index))
+        free, wanted = large.size_bytes - 2 * LEAF_BYTES + small.size_bytes, list[int]()
+
+        def need(size: int, what: str) -> None:
+            wanted.append(size)
+            if size > free:
+                raise NoRoom(f"There is no room for {what}.")
+
+        def full(_selection: str, *, partial: bool) -> None:
+            raise DiskFull(f"The disk is full, {partial=}.")
+
+        free -= 1
+        monkeypatch.setattr(bert.archive, "need_room", need)
+        with pytest.raises(NoRoom, match=STUDY):
+            await bert.fetch()
+        assert anna.served == []
+        free += 1
+        with monkeypatch.context() as patch:
+            patch.setattr(bert.archive, "adopt", full)
+            with pytest.raises(DiskFull):
+                await bert.fetch()
+        assert wanted == [free, free]
+        # All of it is staged: what is left to do needs none.
+        free = -1
+        assert (await bert.fetch()).instances == 2
 
 
 async def test_a_torn_part_of_a_large_instance_is_fetched_again(tmp_path: Path) -> None:
