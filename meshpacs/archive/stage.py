@@ -244,6 +244,8 @@ class Receiving:
         if self.have >= self.count or not (verified or self._right(chunk)):
             raise WrongLeaf(f"Leaf {self.have} of a content is not what its root vouches for.")
         try:
+            if self.count > 1:  # others may have used up the room since this instance was begun
+                self._stores.blobs.room.need(len(chunk))
             write_all(self._file, chunk)
         except OSError as error:
             raise disk_fault(error, self._stores.blobs.folder) from error

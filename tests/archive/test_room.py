@@ -15,9 +15,9 @@ from meshpacs.archive.faults import DiskReadOnly, NoRoom
 from meshpacs.archive.ingest import Import, Taken
 from meshpacs.archive.pace import LEAST, RECENT_S, Pace
 from meshpacs.archive.room import Room, make_room_to_start
-from meshpacs.model.limits import RESERVE_BYTES
+from meshpacs.model.limits import LEAF_BYTES, RESERVE_BYTES
 from tests.archive.instances import instance, take
-from tests.archive.test_stage import LARGE_ENTRY, LARGE_LEAVES
+from tests.archive.test_stage import LARGE, LARGE_ENTRY, LARGE_LEAVES
 
 MIB = 1024 * 1024
 KEEP = 100 * MIB
@@ -92,6 +92,20 @@ def test_an_instance_whose_size_nobody_knew_is_stopped_on_the_way(
         with pytest.raises(NoRoom):
             arrival.write(bytes(MIB))
     assert list((archive.folder / "arriving").iterdir()) == []
+
+
+def test_a_large_instance_that_is_fetched_stops_where_the_room_ends(
+    archive: Archive, disk: Disk
+) -> None:
+    with archive.stage("s").receive(LARGE_ENTRY, LARGE_LEAVES) as receiving:
+        receiving.write_leaf(LARGE[:LEAF_BYTES])
+        disk.free = KEEP + LEAF_BYTES - 1
+        with pytest.raises(NoRoom):
+            receiving.write_leaf(LARGE[LEAF_BYTES : 2 * LEAF_BYTES])
+    disk.free += 1
+    with archive.stage("s").receive(LARGE_ENTRY, LARGE_LEAVES) as receiving:
+        assert receiving.have == 1
+        receiving.write_leaf(LARGE[LEAF_BYTES : 2 * LEAF_BYTES])
 
 
 def test_a_disk_that_does_not_say_what_is_free_is_a_named_fault(
