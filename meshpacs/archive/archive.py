@@ -50,6 +50,8 @@ from meshpacs.model.query import Query
 
 INDEX_FILE = "index.sqlite"
 
+MISSING = "its file is missing"
+
 
 class Archive:
     """Instances as they were received, and what is known of them."""
@@ -317,7 +319,7 @@ class Archive:
                 file.seek(found.offset + index * LEAF_BYTES)
                 chunk = file.read(size)
         except FileNotFoundError:
-            raise self._lost(found, "its file is missing") from None
+            raise self._lost(found, MISSING) from None
         except OSError as error:
             raise disk_fault(error, path.parent) from error
         digest = leaf(chunk)
@@ -366,7 +368,7 @@ class Archive:
             temporary.replace(target)
         except FileNotFoundError:
             temporary.unlink(missing_ok=True)
-            raise self._lost(found, "its file is missing") from None
+            raise self._lost(found, MISSING) from None
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise disk_fault(error, target.parent) from error
@@ -385,9 +387,10 @@ class Archive:
         """Take a lost content out of the index; what to raise."""
 
         def work(tx: Transaction) -> int | None:
-            # It may have been removed since it was looked up, and its number be another's now.
+            # It may have been removed since it was looked up, its number be another's now, or
+            # it may have come again, perhaps to another place.
             now = stored(tx.con, found.content.root, found.content.transfer_syntax)
-            if now is None or now.number != found.number:
+            if now != found or (why == MISSING and self._stores.blobs.path(found.name).exists()):
                 return None
             gone = lose(tx, found.number, why)
             tx.after.append(

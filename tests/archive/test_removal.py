@@ -167,6 +167,23 @@ def test_a_reader_that_comes_too_late_does_not_take_another_content_for_lost(
         assert archive.read_leaf(other.root, 0)
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_reader_that_comes_too_late_does_not_take_what_came_again_for_lost(
+    tmp_path: Path, own: bool
+) -> None:
+    with Archive.open(tmp_path) as archive:
+        take(archive, instance("1.1"), own=own)
+        (entry,) = archive.study_entries(ONE)
+        looked_up = archive._stored(entry.root, "")
+        remove(archive)
+        take(archive, instance("1.1"))
+        assert archive._stored(entry.root, "").number == looked_up.number
+        assert isinstance(archive._lost(looked_up, "its file is missing"), Unavailable)
+        assert archive.losses() == ()
+        assert archive.study_entries(ONE) == (entry,)
+        assert archive.read_leaf(entry.root, 0)
+
+
 def test_on_a_full_disk_the_reserve_is_given_up_for_a_removal_and_laid_by_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
