@@ -200,8 +200,10 @@ class Pulling:
             if entry.root in cargo.partial:
                 try:
                     have = await cargo.landing.resume(entry, leaves, holder)
-                except PeerFault:
-                    pass  # the plan judges it below, and the next list may be right
+                except (PeerFault, Refused):
+                    # The plan judges the list below, and the next one may be right; an entry that
+                    # no instance can be is refused once its leaves are here.
+                    pass
                 else:
                     cargo.partial.discard(entry.root)
                     if cargo.plan.resume(entry.root, have).whole:

@@ -685,6 +685,29 @@ async def test_who_vouches_for_another_instance_than_the_bytes_are_is_blamed(
         assert "fetched_refused" in {line["event"] for line in logs}
 
 
+@pytest.mark.parametrize("begun", [0, 2], ids=["new", "begun"])
+@pytest.mark.parametrize("size", [1000, 3 * LEAF_BYTES], ids=["small", "large"])
+async def test_an_entry_that_no_instance_can_be_costs_the_others_nothing(
+    tmp_path: Path, size: int, begun: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with clinics(tmp_path, "anna", "bert") as hall:
+        anna, bert = hall
+        anna.take(instance(1, size=size), instance(2))
+        entries = anna.entries()
+        if size > LEAF_BYTES and begun:
+            leaves = anna.archive.leaves(entries[0].root)
+            assert leaves is not None
+            with bert.archive.stage(Selection(STUDY).name).receive(entries[0], leaves) as part:
+                for index in range(begun):
+                    part.write_leaf(anna.archive.read_leaf(entries[0].root, index))
+        lie = (replace(entries[0], transfer_syntax="1.2/3"), entries[1])
+        monkeypatch.setattr(anna.archive, "own_entries", lambda _study: lie)
+        monkeypatch.setattr(anna.archive, "study_entries", lambda _study: lie)
+        done = await bert.fetch()
+        assert (done.instances, done.missing) == (1, (f"{STUDY}.1.1",))
+        assert [node for node, _ in bert.blamed] == [anna.node]
+
+
 async def test_a_breach_of_the_protocol_by_a_holder_is_blamed_and_the_others_give(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
