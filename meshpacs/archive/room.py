@@ -38,9 +38,17 @@ class Room:
 
         The reserve's, too, while it is missing: else instances would take it before it is back.
         """
-        if not self.keep_free_bytes or self._reserve.exists():
+        if not self.keep_free_bytes or self._laid_by:
             return self.keep_free_bytes
         return self.keep_free_bytes + RESERVE_BYTES
+
+    @property
+    def _laid_by(self) -> bool:
+        # By its size: a kill or a power cut while it was made leaves a file that gives nothing up.
+        try:
+            return self._reserve.stat().st_size >= RESERVE_BYTES
+        except OSError:
+            return False
 
     def need(self, size: int, what: str = "an instance") -> None:
         """Go on if so many more bytes may be written.
@@ -68,7 +76,7 @@ class Room:
 
     def lay_by(self) -> None:
         """Make the reserve, if it is missing and there is room for it."""
-        if not self.keep_free_bytes or self._reserve.exists():
+        if not self.keep_free_bytes or self._laid_by:
             return
         with suppress(OSError):  # then there is none until the next time
             if self.free_bytes() < self.kept_bytes:

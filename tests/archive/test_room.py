@@ -157,6 +157,16 @@ def test_a_reserve_is_laid_by_once_and_only_where_there_is_room(
     assert not (tmp_path / "reserve").exists()
 
 
+def test_a_reserve_that_a_kill_left_unfinished_is_made_whole(tmp_path: Path, disk: Disk) -> None:
+    room = Room(tmp_path, KEEP)
+    (tmp_path / "reserve").touch()
+    assert room.kept_bytes == KEEP + RESERVE_BYTES
+    disk.free = KEEP + RESERVE_BYTES
+    room.lay_by()
+    assert (tmp_path / "reserve").stat().st_blocks * 512 >= RESERVE_BYTES
+    assert room.kept_bytes == KEEP
+
+
 def test_the_room_of_a_reserve_that_was_given_up_is_not_given_to_instances(
     archive: Archive, disk: Disk
 ) -> None:
