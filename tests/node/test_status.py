@@ -1,6 +1,7 @@
 """Status says what is wrong and what mends it, by levels that monitoring understands."""
 
 import os
+import threading
 from pathlib import Path
 from typing import NoReturn
 
@@ -9,11 +10,13 @@ import structlog.testing
 import trio
 
 from meshpacs.archive.archive import Archive
+from meshpacs.cli.client import ANSWER_S
 from meshpacs.engine.effects import Effect
 from meshpacs.engine.engine import Engine
 from meshpacs.model.errors import LocalFault, Unavailable
 from meshpacs.model.ids import Micros, short
 from meshpacs.node import disk
+from meshpacs.node import status as status_room
 from meshpacs.node.ledger import RosterLog
 from meshpacs.node.views import DiskState, Health, PeerState
 from tests.node.houses import street, study
@@ -66,6 +69,30 @@ async def test_an_archive_that_cannot_be_read_or_written_is_broken(
                 status = await nord.up.mesh.status()
             assert status.level is Health.BROKEN
             assert status.troubles[0].what.endswith("The disk does not answer.")
+
+
+async def test_a_disk_that_hangs_is_told_before_a_command_gives_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert disk.STUCK_S < status_room.ARCHIVE_S < ANSWER_S
+    gate = threading.Event()
+    monkeypatch.setattr(disk, "STUCK_S", 0.2)
+    monkeypatch.setattr(status_room, "ARCHIVE_S", 0.3)
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        monkeypatch.setattr(Archive, "check_disk", lambda _: gate.wait())
+        monkeypatch.setattr(Archive, "counts", lambda _: gate.wait())
+        try:
+            with trio.fail_after(5):
+                status = await nord.up.mesh.status()
+        finally:
+            gate.set()
+        assert status.level is Health.BROKEN
+        told = {trouble.what for trouble in status.troubles}
+        assert told == {
+            "The archive's disk has not answered within 0 s.",
+            "The archive could not be counted within 0 s.",
+        }
 
 
 async def test_little_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
