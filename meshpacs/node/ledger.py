@@ -299,16 +299,16 @@ class Ledger:
         Whatever was handed in meanwhile is in the new log, too, and appended to it once more, which
         does no harm. If it cannot be written, the old one is as good.
         """
-        if self._roster.size_bytes() < self._rewrite_at:
-            return
         try:
+            if self._roster.size_bytes() < self._rewrite_at:
+                return
             async with self._entering:
                 await trio.to_thread.run_sync(self._roster.rewrite, self._kept())
+            size = self._roster.size_bytes()
         except OSError as error:
             log.warning("ledger_not_shortened", cause=type(error).__name__)
             self._rewrite_at += SLACK_BYTES
         else:
-            size = self._roster.size_bytes()
             self._rewrite_at = 2 * size + SLACK_BYTES
             log.info("ledger_shortened", bytes=size)
 

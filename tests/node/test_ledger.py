@@ -357,6 +357,23 @@ def test_a_new_log_whose_folder_could_not_be_made_durable_is_gone_on_with(
         assert roster.read() == ([*records, ("entry", b"later")], "")
 
 
+async def test_a_disk_that_does_not_say_how_long_the_log_is_ends_no_node(
+    roster: RosterLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_roster: RosterLog) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(RosterLog, "size_bytes", fails)
+    ledger = Ledger(roster, lambda _: None, News)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ledger.run)
+        for signed in (b"one", b"two"):
+            ledger.keep_roster((signed,), (), ())
+            await ledger.settled()
+        nursery.cancel_scope.cancel()
+    assert roster.read()[0] == [("entry", b"one"), ("entry", b"two")]
+
+
 async def test_what_was_written_first_stays_when_the_log_is_written_anew_before_the_roster_has_it(
     roster: RosterLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
