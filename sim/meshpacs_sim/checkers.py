@@ -200,8 +200,9 @@ class NotBeyondTheBall(Checker):
         """From each origin."""
 
     def arrived(self, now: Micros, src: int, dst: int, message: Message, serial: int) -> None:
-        """Measure how far the copy has come."""
-        if isinstance(message, Ask) and self.world.settings.frozen_overlay:
+        """Measure how far the copy has come, unless a liar has brought it there itself."""
+        frozen = self.world.settings.frozen_overlay
+        if isinstance(message, Ask) and frozen and not self.world.hosts[src].lied:
             _, body = self._bodies.read(message.body)
             origin, hosts = self.world.index[body.origin], self.world.hosts
             # A liar next to the honest can say that it is next to the origin.

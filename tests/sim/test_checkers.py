@@ -178,6 +178,12 @@ def test_somebody_asked_beyond_the_ball_is_found() -> None:
     world.ask(0, scope=Ball(2))
     with pytest.raises(Violation, match="3 hops from 0"):
         checker.arrived(world.now, 2, 3, keep.asks[0][2], 1)
+    # A liar can dial whom it wants to, and hand over a copy (seed 1975); who passes it on breaks
+    # the rule.
+    world.hosts[0].lied = True
+    checker.arrived(world.now, 0, 4, keep.asks[0][2], UNLINKED)
+    with pytest.raises(Violation, match="3 hops from 0"):
+        checker.arrived(world.now, 4, 5, keep.asks[0][2], 1)
 
 
 def test_rows_after_the_final_and_a_second_final_are_found() -> None:
