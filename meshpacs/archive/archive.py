@@ -15,7 +15,6 @@ from typing import Self
 from meshpacs.archive import notes
 from meshpacs.archive.arrival import Announced, Arrival, Stores
 from meshpacs.archive.blobs import Blobs, open_private, write_all
-from meshpacs.archive.charsets import default_codec
 from meshpacs.archive.faults import disk_fault
 from meshpacs.archive.filing import lose
 from meshpacs.archive.holdings import (
@@ -42,6 +41,7 @@ from meshpacs.archive.stage import (
     adopt_selection,
     discard_selection,
 )
+from meshpacs.model.charsets import default_codec
 from meshpacs.model.content import Content, Entry, StudyState, content_root, leaf, leaf_count
 from meshpacs.model.errors import Damaged, LocalFault, MeshError, Unavailable
 from meshpacs.model.ids import Digest

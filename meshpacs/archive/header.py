@@ -16,11 +16,10 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from meshpacs.archive.charsets import Charset, charset
 from meshpacs.archive.faults import Reason, Refused
-from meshpacs.archive.values import KNOWN, texts
 from meshpacs.archive.window import FileWindow, Truncated
 from meshpacs.model.attributes import Record
+from meshpacs.model.charsets import Charset, charset
 from meshpacs.model.limits import (
     ATTRIBUTE_BYTES,
     HEADER_KEPT_BYTES,
@@ -28,6 +27,7 @@ from meshpacs.model.limits import (
     SEQUENCE_DEPTH,
     VALUES_PER_KEY,
 )
+from meshpacs.model.values import KNOWN, texts
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"

@@ -165,7 +165,7 @@ def _values(known: Attribute | Element, text: str) -> Value:
         return ()
     values = (text,) if known.vr in UNSPLIT_VRS else tuple(text.split("\\"))
     for value in values:
-        if value.strip() and not _allowed(known.vr, value.strip()):
+        if value.strip() and not allowed(known.vr, value.strip()):
             form, mend = _FORMS.get(
                 known.vr, ("a number", "Write digits; numbers take no wild cards.")
             )
@@ -178,7 +178,8 @@ def _values(known: Attribute | Element, text: str) -> Value:
     return values
 
 
-def _allowed(vr: str, value: str) -> bool:
+def allowed(vr: str, value: str) -> bool:
+    """Whether a key of this VR may have this value: wild cards only where PS3.4 has them."""
     if value == EMPTY or not value.strip("*"):
         return True
     if vr in PARSERS:

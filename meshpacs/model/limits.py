@@ -207,3 +207,41 @@ ZIP_DIRECTORY_BYTES = 16 * 1024 * 1024
 ZIP_RATIO = 200
 """Uncompressed over compressed size of one member, and of a whole zip file, above which it is
 refused as a bomb if it has more than `HEADER_BYTES`. A guess."""
+
+# ---------------------------------------------------------------- DICOM's front door (PS3.7, PS3.8)
+
+ASSOCIATE_BYTES = 1024 * 1024
+"""One A-ASSOCIATE-RQ or -AC: 128 contexts of 40 transfer syntaxes each have 350 KiB. A guess."""
+
+PRESENTATION_CONTEXTS = 128
+"""Odd one-byte ids (PS3.8 9.3.2.2)."""
+
+TRANSFER_SYNTAXES = 256
+"""Transfer syntaxes proposed in one context; the standard names 60. A guess."""
+
+NEGOTIATIONS = 1024
+"""Roles and extended negotiations in one A-ASSOCIATE: the standard names 300 SOP classes, a
+requestor proposes at most 128 contexts. A guess."""
+
+PDU_BYTES = 1024 * 1024
+"""The largest P-DATA-TF that we offer to receive (PS3.8 D.1). DCMTK sends 128 KiB at most."""
+
+PDU_BYTES_LEAST = 4096
+"""The smallest maximum that we honour; a peer that can take less is refused. PS3.8 D.1.1 sets no
+least; DCMTK and PS3.8's own examples have 4,096."""
+
+COMMAND_BYTES = 64 * 1024
+"""One command set (PS3.7 6.3.1); a list of 128 attribute tags has 512 bytes. A guess."""
+
+IDENTIFIER_BYTES = 1024 * 1024
+"""One identifier of a C-FIND, C-MOVE or C-GET: a list of 10,000 UIDs fits. A guess."""
+
+IDENTIFIER_DEPTH = 8
+"""Nested sequences in an identifier; ours reach 2. A guess."""
+
+DICOM_ASSOCIATIONS = 64
+"""Associations of all callers at once; more are rejected as beyond a local limit. A guess."""
+
+DICOM_CALLERS = 128
+"""Connections of all callers at once, those included that have not yet asked for an association
+or are being rejected; more are closed at once. A guess."""

@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 import msgpack
 
 from garbage.mutations import deep
-from meshpacs.archive.charsets import charset
 from meshpacs.archive.header import DEFLATED, EXPLICIT_LITTLE
 from meshpacs.archive.indexed import scan
 from meshpacs.archive.sources import Media, Trouble
+from meshpacs.model.charsets import charset
 from meshpacs.model.errors import MeshError
 from meshpacs.model.limits import ATTRIBUTE_BYTES, CONTROL_FRAME_BYTES, FRAME_BYTES
 from meshpacs.wire.codec import decode

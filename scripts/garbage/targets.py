@@ -12,14 +12,14 @@ from functools import cache
 from garbage.mesh import NOW_S, Company, company, entropy
 from garbage.messages import bodies, entries_of, payloads
 from garbage.shelf import study_bytes
-from meshpacs.archive.charsets import charset
 from meshpacs.archive.header import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from meshpacs.archive.indexed import scan
 from meshpacs.archive.part10 import make_preface, read_preface
-from meshpacs.archive.values import texts
 from meshpacs.links.gatekeeper import Gatekeeper
+from meshpacs.model.charsets import charset
 from meshpacs.model.errors import MeshError
 from meshpacs.model.ids import Digest, NodeId
+from meshpacs.model.values import texts
 from meshpacs.wire.admission import ADMIT_CONTEXT
 from meshpacs.wire.codec import decode, encode, pack, unpack
 from meshpacs.wire.entries import ENTRY_CONTEXT

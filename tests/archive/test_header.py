@@ -19,7 +19,6 @@ from meshpacs.archive.faults import Reason, Refused
 from meshpacs.archive.header import Scanner, Wanted
 from meshpacs.archive.indexed import WANTED, header_of, scan
 from meshpacs.archive.part10 import read_preface
-from meshpacs.archive.values import PADDING
 from meshpacs.archive.window import FileWindow
 from meshpacs.model.attributes import Record, Value
 from meshpacs.model.limits import (
@@ -29,6 +28,7 @@ from meshpacs.model.limits import (
     VALUE_CHARACTERS,
     VALUES_PER_KEY,
 )
+from meshpacs.model.values import PADDING
 from tests.archive.instances import (
     BIG,
     DEFLATED,

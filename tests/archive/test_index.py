@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from meshpacs.archive.archive import INDEX_FILE, Archive
-from meshpacs.archive.charsets import charset
 from meshpacs.archive.faults import IndexDamaged
 from meshpacs.archive.index import READERS_KEPT, Index, Transaction
-from meshpacs.archive.values import texts
+from meshpacs.model.charsets import charset
 from meshpacs.model.errors import LocalFault, Unavailable
 from meshpacs.model.limits import VALUE_CHARACTERS, VALUES_PER_KEY
+from meshpacs.model.values import texts
 from tests.archive.instances import instance, take
 
 

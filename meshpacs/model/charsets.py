@@ -1,4 +1,4 @@
-"""From a data set's bytes to Unicode, by Specific Character Set (0008,0005).
+"""From a data set's bytes to Unicode and back, by Specific Character Set (0008,0005).
 
 Source: PS3.3 C.12.1.1.2 and PS3.5 6.1.2. Deviation: nothing is refused for its characters. What
 the declared sets cannot decode is read by the default set, and shown with replacement
@@ -6,6 +6,7 @@ characters where even that fails, because a study must be found even under a man
 """
 
 import codecs
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -171,3 +172,76 @@ def default_codec(term: str) -> str:
     if codec is None:
         raise LookupError(term)
     return codecs.lookup(codec).name if codec != "ascii" else "latin_1"
+
+
+# ---------------------------------------------------------------- from Unicode to bytes
+
+DESIGNATIONS: dict[str, tuple[str, bytes]] = {
+    "58": ("gb2312", b"\x1b$)A"),
+    "87": ("iso2022_jp", b""),  # this codec and the next write their own escape sequences
+    "159": ("iso2022_jp_2", b""),
+    "149": ("euc_kr", b"\x1b$)C"),
+    "100": ("latin_1", b"\x1b-A"),
+    "101": ("iso8859_2", b"\x1b-B"),
+    "109": ("iso8859_3", b"\x1b-C"),
+    "110": ("iso8859_4", b"\x1b-D"),
+    "144": ("iso8859_5", b"\x1b-L"),
+    "127": ("iso8859_6", b"\x1b-G"),
+    "126": ("iso8859_7", b"\x1b-F"),
+    "138": ("iso8859_8", b"\x1b-H"),
+    "148": ("iso8859_9", b"\x1b-M"),
+    "166": ("tis_620", b"\x1b-T"),
+    "203": ("iso8859_15", b"\x1b-b"),
+}
+"""`ISO 2022 IR n`: codec, and the escape sequence that goes before what it writes."""
+
+UNEXTENDED = frozenset({"utf_8", "gb18030", "gbk"})
+"""Sets that stand alone: no code extensions beside them (PS3.3 C.12.1.1.2)."""
+
+_DELIMITED = {False: "[\r\n\t\f]", True: "[\r\n\t\f^=]"}
+
+
+def express(text: str, terms: Sequence[str], *, name: bool = False) -> bytes | None:
+    """One value in the character sets of these terms; None where they cannot express it.
+
+    Each component between delimiters begins in the first set anew (PS3.5 6.1.2.5.3), so each
+    declares the set that it needs. `name` for PN.
+    """
+    if text.isascii():
+        return text.encode("ascii") if "\x1b" not in text else None
+    first = codec_of(terms[0]) if terms else "ascii"
+    if first is None:
+        return None
+    if first in UNEXTENDED:
+        return _exactly(text, first)
+    parts: list[bytes] = []
+    for component in re.split(f"({_DELIMITED[name]})", text):
+        raw = _component(component, first, terms)
+        if raw is None:
+            return None
+        parts.append(raw)
+    return b"".join(parts)
+
+
+def _component(text: str, first: str, terms: Sequence[str]) -> bytes | None:
+    # JIS X 0201 is what Shift JIS writes in single bytes; its double bytes are not allowed.
+    plain = _exactly(text, first)
+    if plain is not None and (first != "shift_jis" or len(plain) == len(text)):
+        return plain
+    for term in terms[1:]:
+        number = term.strip().upper().replace("-", " ").replace("_", " ").rpartition(" ")[2]
+        if number not in DESIGNATIONS:
+            continue
+        codec, escape = DESIGNATIONS[number]
+        raw = _exactly(text, codec)
+        if raw is not None:
+            return escape + raw
+    return None
+
+
+def _exactly(text: str, codec: str) -> bytes | None:
+    try:
+        raw = text.encode(codec)
+        return raw if raw.decode(codec) == text else None
+    except UnicodeError:
+        return None

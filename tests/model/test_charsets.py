@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshpacs.archive.charsets import SINGLE, Charset, charset, codec_of, default_codec
+from meshpacs.model.charsets import SINGLE, Charset, charset, codec_of, default_codec, express
 from meshpacs.model.limits import ATTRIBUTE_BYTES
 from tests.archive.instances import corpus
 
@@ -165,3 +165,43 @@ def test_the_longest_text_is_read_in_time_that_grows_no_faster_than_it(
     began = process_time()
     text(raw, term)
     assert process_time() - began < 5
+
+
+# ---------------------------------------------------------------- from Unicode to bytes
+
+
+@pytest.mark.parametrize(
+    ("terms", "text"),
+    [
+        ((), "Meier"),
+        (("ISO_IR 100",), "Müller^Änne"),
+        (("ISO_IR 192",), "山田^太郎"),
+        (("GBK",), "王^小东"),
+        (("", "ISO 2022 IR 87"), "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        (("ISO 2022 IR 13", "ISO 2022 IR 87"), "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎"),
+        (("ISO 2022 IR 6", "ISO 2022-IR 149"), "Hong^Gildong=洪^吉洞=홍^길동"),
+        (("", "ISO 2022 IR 58"), "Zhang=张^小东"),
+        (("ISO 2022 IR 100", "ISO 2022 IR 144"), "Müller=Люкceмбypг"),
+    ],
+)
+def test_what_is_expressed_is_read_again(terms: tuple[str, ...], text: str) -> None:
+    raw = express(text, terms, name=True)
+    assert raw is not None
+    assert charset(terms, "ascii").text(raw, name=True) == text
+
+
+@pytest.mark.parametrize(
+    ("terms", "text"),
+    [
+        ((), "Müller"),
+        (("EBCDIC",), "Müller"),
+        (("ISO_IR 100",), "山田"),
+        (("", "ISO 2022 IR 87"), "Müller"),
+        (("", "ISO 2022 IR 6", "ISO 2022 IR 100"), "山"),
+        (("ISO_IR 13",), "山"),  # Shift JIS could, but JIS X 0201 has no such letter
+        (("ISO_IR 192",), "\ud800"),
+        (("ISO_IR 100",), "a\x1bb"),
+    ],
+)
+def test_what_cannot_be_expressed_is_said(terms: tuple[str, ...], text: str) -> None:
+    assert express(text, terms, name=True) is None

@@ -1,0 +1,75 @@
+"""SOP classes that are spoken here, by service (PS3.4, PS3.6 annex A)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from meshpacs.model.attributes import LEVELS, Level
+
+VERIFICATION = "1.2.840.10008.1.1"
+
+
+class Service(StrEnum):
+    """What a caller may be allowed."""
+
+    ECHO = "echo"
+    STORE = "store"
+    FIND = "find"
+    MOVE = "move"
+    GET = "get"
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """One SOP class of the Query/Retrieve service (PS3.4 C.6)."""
+
+    service: Service
+    levels: tuple[Level, ...]
+    """Of its information model, from the root down."""
+
+
+_MODELS = {"1": LEVELS, "2": LEVELS[1:]}
+"""Patient Root and Study Root (PS3.4 C.6.1 and C.6.2); Patient/Study Only is retired."""
+
+_SERVICES = {"1": Service.FIND, "2": Service.MOVE, "3": Service.GET}
+
+QUERY_RETRIEVE: Mapping[str, Retrieval] = {
+    f"1.2.840.10008.5.1.4.1.2.{model}.{number}": Retrieval(service, levels)
+    for model, levels in _MODELS.items()
+    for number, service in _SERVICES.items()
+}
+
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
+PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
+PATIENT_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.1.2"
+PATIENT_ROOT_GET = "1.2.840.10008.5.1.4.1.2.1.3"
+
+STORAGE_PREFIXES = (
+    "1.2.840.10008.5.1.4.1.1.",
+    "1.2.840.10008.5.1.4.34.7",  # RT Beams Delivery Instruction
+    "1.2.840.10008.5.1.4.34.10",  # RT Brachy Application Setup Delivery Instruction
+    "1.2.840.10008.5.1.4.38.1",  # Hanging Protocol
+    "1.2.840.10008.5.1.4.39.1",  # Color Palette
+    "1.2.840.10008.5.1.4.43.1",  # Generic Implant Template
+    "1.2.840.10008.5.1.4.44.1",  # Implant Assembly Template
+    "1.2.840.10008.5.1.4.45.1",  # Implant Template Group
+)
+"""Below the first one PS3.4 annex B registers storage classes, and nothing else; so what the
+standard adds there later is stored too. The others are those of annex GG (non-patient objects)
+and of RT, which have places of their own."""
+
+
+def is_storage(sop_class: str) -> bool:
+    """Whether instances of this class of the standard can be stored."""
+    return sop_class.startswith(STORAGE_PREFIXES[0]) or sop_class in STORAGE_PREFIXES
+
+
+def service_of(abstract_syntax: str) -> Service | None:
+    """Which service an abstract syntax of the standard belongs to, of those offered here."""
+    if abstract_syntax == VERIFICATION:
+        return Service.ECHO
+    if abstract_syntax in QUERY_RETRIEVE:
+        return QUERY_RETRIEVE[abstract_syntax].service
+    return Service.STORE if is_storage(abstract_syntax) else None
