@@ -17,12 +17,10 @@ from meshpacs.node.home import Home
 def init(
     name: str,
     mesh_name: str | None,
-    mesh_listen: tuple[str, ...],
-    advertise: tuple[str, ...],
-    http_listen: str | None,
     *,
     as_json: bool,
     home: Home,
+    **addresses: Any,
 ) -> None:
     """Make a node and found a mesh with it.
 
@@ -32,7 +30,7 @@ def init(
     from meshpacs.cli.screen import print_json, safe
     from meshpacs.node.founding import found
 
-    config = _config(name, config_flags(mesh_listen, advertise, http_listen))
+    config = _config(name, config_flags(addresses))
     made = found(home, config, mesh_name or name)
     if as_json:
         print_json(
@@ -63,12 +61,10 @@ def init(
 def join(
     invite: str,
     name: str,
-    mesh_listen: tuple[str, ...],
-    advertise: tuple[str, ...],
-    http_listen: str | None,
     *,
     as_json: bool,
     home: Home,
+    **addresses: Any,
 ) -> None:
     """Make a node and join a mesh by an INVITE; any member that is up lets it in.
 
@@ -79,7 +75,7 @@ def join(
     from meshpacs.cli.screen import print_json, safe
     from meshpacs.node.joining import join as join_mesh
 
-    config = _config(name, config_flags(mesh_listen, advertise, http_listen))
+    config = _config(name, config_flags(addresses))
     made = trio.run(join_mesh, home, invite, config)
     if as_json:
         print_json(

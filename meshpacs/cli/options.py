@@ -1,6 +1,6 @@
 """Options that several commands have, and the home that they choose."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,21 +52,38 @@ def address_options(command: Command) -> Command:
             click.option(
                 "--http-listen", metavar="HOST:PORT", help="Where the commands talk to this node."
             ),
+            click.option(
+                "--dicom-listen",
+                multiple=True,
+                metavar="HOST:PORT",
+                help="Where DICOM is spoken. Default: port 11112, this machine only.",
+            ),
+            click.option(
+                "--dicom-port",
+                type=click.IntRange(0, 65535),
+                help="The same, on this machine only: 127.0.0.1 and this port.",
+            ),
+            click.option(
+                "--ae-title",
+                multiple=True,
+                help="What DICOM callers call this node. Default: MESHPACS.",
+            ),
         )
     ):
         command = option(command)
     return command
 
 
-def config_flags(
-    mesh_listen: tuple[str, ...], advertise: tuple[str, ...], http_listen: str | None
-) -> dict[str, Any]:
-    """The address options that were given, as fields of `Config`."""
-    flags: dict[str, Any] = {}
-    if mesh_listen:
-        flags["mesh_listen"] = mesh_listen
-    if advertise:
-        flags["advertise"] = advertise
-    if http_listen is not None:
-        flags["http_listen"] = http_listen
+def config_flags(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `address_options` that were given, as fields of `Config`."""
+    fields = {
+        "mesh_listen": "mesh_listen",
+        "advertise": "advertise",
+        "http_listen": "http_listen",
+        "dicom_listen": "dicom_listen",
+        "ae_title": "ae_titles",
+    }
+    flags = {field: given[name] for name, field in fields.items() if given[name] not in (None, ())}
+    if given["dicom_port"] is not None:
+        flags["dicom_listen"] = (*given["dicom_listen"], f"127.0.0.1:{given['dicom_port']}")
     return flags

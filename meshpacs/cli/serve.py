@@ -5,15 +5,21 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 
 import structlog
 import trio
 
 from meshpacs.cli.systemd import notify
+from meshpacs.gateways.dicom.door import DicomDoor
+from meshpacs.gateways.dicom.session import House
+from meshpacs.gateways.dicom.titles import Titles
 from meshpacs.gateways.http import admin_app
 from meshpacs.gateways.listen import serve_http
 from meshpacs.model.address import parse_address
+from meshpacs.model.charsets import default_codec
 from meshpacs.model.ids import NodeId
+from meshpacs.node.book import Book
 from meshpacs.node.config import ConfigFile
 from meshpacs.node.home import Home
 from meshpacs.node.logs import set_up_logs
@@ -52,9 +58,14 @@ async def serve(
         host = parse_address(config.config.http_listen, any_port=True)[0]
         app = admin_app(node.mesh, token=home.admin_token(), host=host)
         stopping = trio.Event()
+        book = Book(home.ae_book)
+        await watchers.start(book.watch)
         async with trio.open_nursery() as doors:
             http = await doors.start(serve_http, app, config.config.http_listen, stopping)
-            _say_ready(home, node, http)
+            dicom = await doors.start(
+                dicom_door(node, config, book).serve, config.config.dicom_listen, stopping
+            )
+            _say_ready(home, node, http, dicom)
             await node.stopping.wait()
             log.info("stopping")
             notify("STOPPING=1")
@@ -74,18 +85,26 @@ def _allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _say_ready(home: Home, node: Node, http: str) -> None:
+def dicom_door(node: Node, config: ConfigFile, book: Book) -> DicomDoor:
+    """The DICOM front door, which asks the configuration anew for each caller."""
+    titles = Titles(lambda: config.config.ae_titles, book)
+    codec = partial(default_codec, config.config.default_charset)
+    return DicomDoor(House(node.mesh, titles, codec))
+
+
+def _say_ready(home: Home, node: Node, http: str, dicom: tuple[str, ...]) -> None:
     facts = {
         "node": node.node_id.hex(),
         "name": node.config.config.name,
         "mesh": list(node.listening),
         "http": http,
+        "dicom": list(dicom),
     }
     home.announce(facts)
     print(
         f"ready {json.dumps({'pid': os.getpid(), 'home': str(home.folder), **facts})}", flush=True
     )
-    log.info("ready", mesh=facts["mesh"], http=http)
+    log.info("ready", mesh=facts["mesh"], http=http, dicom=facts["dicom"])
     notify("READY=1")
 
 

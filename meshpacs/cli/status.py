@@ -9,6 +9,8 @@ from meshpacs.node.home import Home
 
 Json = dict[str, Any]
 
+DOORS = {"mesh": "members at", "http": "commands at", "dicom": "DICOM at"}
+
 CODES = {"fine": 0, "degraded": 1, "broken": 2}
 
 
@@ -67,8 +69,7 @@ def show(facts: Json) -> None:
         f"{roster['members']} with this one, of which {facts['neighbours']} linked with this node",
     )
     for reach in facts["reach"]:
-        title = "commands at" if reach["purpose"] == "http" else "members at"
-        row(title, f"{reach['address']}: {reach['words']}")
+        row(DOORS[reach["purpose"]], f"{reach['address']}: {reach['words']}")
     row("advertised", ", ".join(facts["advertised"]) or "nothing")
     row(
         "archive",

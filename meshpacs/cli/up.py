@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from typing import Any
 
 import click
 
@@ -31,14 +32,12 @@ def _nodes(
 )
 @home_option
 def up(
-    mesh_listen: tuple[str, ...],
-    advertise: tuple[str, ...],
-    http_listen: str | None,
     log_level: str | None,
     log_format: str | None,
     only_neighbour: tuple[NodeId, ...],
     *,
     home: Home,
+    **addresses: Any,
 ) -> int:
     """Run the node in the foreground, until SIGTERM, Ctrl-C or `meshpacs down`.
 
@@ -52,7 +51,7 @@ def up(
     from meshpacs.node.logs import set_up_logs, tell_warnings_by_place
 
     home.require_made()
-    flags = config_flags(mesh_listen, advertise, http_listen)
+    flags = config_flags(addresses)
     if log_level is not None:
         flags["log_level"] = log_level
     if log_format is not None:

@@ -41,6 +41,11 @@ class Assembly:
         """Of the message under way; 0 between messages."""
         self._data_due = False
 
+    @property
+    def amid(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return self._context != 0
+
     def take(self, fragment: DataFragment) -> Begun | Piece | None:
         """What a fragment completes; None while a command set is not whole.
 

@@ -24,6 +24,11 @@ from meshpacs.node.views import ConfigView
 MESH_LISTEN = "127.0.0.1:7117"
 """Loopback until somebody says otherwise. 7117: unassigned at IANA."""
 HTTP_LISTEN = "127.0.0.1:7118"
+DICOM_LISTEN = "127.0.0.1:11112"
+"""11112 is DICOM's registered port that needs no privileges (PS3.8 9.1.2)."""
+AE_TITLE = "MESHPACS"
+TITLES = 8
+"""AE titles of one node. A guess."""
 
 MIB = 1024 * 1024
 KEEP_FREE_MIB = DISK_RESERVE_BYTES // MIB
@@ -42,6 +47,10 @@ class Config:
     advertise: tuple[str, ...] = ()
     """Addresses that other members are told to dial; empty means those listened on."""
     http_listen: str = HTTP_LISTEN
+    dicom_listen: tuple[str, ...] = (DICOM_LISTEN,)
+    """Empty: no DICOM is spoken."""
+    ae_titles: tuple[str, ...] = (AE_TITLE,)
+    """The application entity titles that DICOM callers reach this node by."""
     default_charset: str = "ISO_IR 100"
     """For text in data sets that declare no character set (PS3.3 C.12.1.1.2)."""
     keep_free_mib: int = KEEP_FREE_MIB
@@ -56,6 +65,8 @@ KEYS = {
     "mesh_listen": "mesh.listen",
     "advertise": "mesh.advertise",
     "http_listen": "http.listen",
+    "dicom_listen": "dicom.listen",
+    "ae_titles": "dicom.ae_titles",
     "default_charset": "archive.default_charset",
     "keep_free_mib": "archive.keep_free_mib",
     "log_level": "log.level",
@@ -63,7 +74,9 @@ KEYS = {
 }
 """Each field of `Config` by its key in the file."""
 
-AT_RESTART = frozenset({"mesh_listen", "http_listen", "default_charset", "keep_free_mib"})
+AT_RESTART = frozenset(
+    {"mesh_listen", "http_listen", "dicom_listen", "default_charset", "keep_free_mib"}
+)
 """Fields whose new value takes effect at the next start: sockets and the index are open."""
 
 
@@ -74,6 +87,11 @@ class _Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = HTTP_LISTEN
+
+
+class _Dicom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    listen: tuple[str, ...] = (DICOM_LISTEN,)
+    ae_titles: tuple[str, ...] = (AE_TITLE,)
 
 
 class _Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,6 +110,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     mesh: _Mesh = _Mesh()
     http: _Http = _Http()
+    dicom: _Dicom = _Dicom()
     archive: _Archive = _Archive()
     log: _Log = _Log()
 
@@ -133,6 +152,8 @@ def parse_config(text: str, file: str, flags: Mapping[str, Any] | None = None) -
         mesh_listen=shape.mesh.listen,
         advertise=shape.mesh.advertise,
         http_listen=shape.http.listen,
+        dicom_listen=shape.dicom.listen,
+        ae_titles=shape.dicom.ae_titles,
         default_charset=shape.archive.default_charset,
         keep_free_mib=shape.archive.keep_free_mib,
         log_level=shape.log.level,
@@ -156,7 +177,8 @@ def _explained(file: str, message: str) -> LocalFault:
     if unknown := _UNKNOWN.match(what):
         wrong = ".".join(part for part in (key, unknown["key"]) if part)
         known = sorted(KEYS.values())
-        near = difflib.get_close_matches(wrong, [*known, "mesh", "http", "archive", "log"], n=1)
+        tables = ["mesh", "http", "dicom", "archive", "log"]
+        near = difflib.get_close_matches(wrong, [*known, *tables], n=1)
         mend = f"Did you mean {near[0]}?" if near else f"Known keys: {', '.join(known)}."
         return LocalFault(f"{file}: the key {wrong} is not known.", mend)
     if what.startswith("Object missing required field"):
@@ -188,11 +210,14 @@ def _example(key: str) -> str:
         "name": 'name = "Clinic North"',
         "mesh": "[mesh]",
         "http": "[http]",
+        "dicom": "[dicom]",
         "archive": "[archive]",
         "log": "[log]",
         "mesh.listen": f'[mesh] listen = ["{MESH_LISTEN}"]',
         "mesh.advertise": '[mesh] advertise = ["clinic.example.org:7117"]',
         "http.listen": f'[http] listen = "{HTTP_LISTEN}"',
+        "dicom.listen": f'[dicom] listen = ["{DICOM_LISTEN}"]',
+        "dicom.ae_titles": f'[dicom] ae_titles = ["{AE_TITLE}"]',
         "archive.default_charset": '[archive] default_charset = "ISO_IR 100"',
         "archive.keep_free_mib": f"[archive] keep_free_mib = {KEEP_FREE_MIB}",
         "log.level": '[log] level = "info"',
@@ -222,6 +247,8 @@ def _check(config: Config, file: str) -> None:
     _check_addresses(file, "mesh.listen", config.mesh_listen, any_port=True)
     _check_addresses(file, "mesh.advertise", config.advertise, any_port=False)
     _check_addresses(file, "http.listen", (config.http_listen,), any_port=True)
+    _check_addresses(file, "dicom.listen", config.dicom_listen, any_port=True)
+    _check_titles(file, config.ae_titles)
     for address in config.advertise:
         if is_wildcard(parse_address(address)[0]):
             raise LocalFault(
@@ -252,6 +279,25 @@ def _check_addresses(file: str, key: str, addresses: tuple[str, ...], *, any_por
             parse_address(address, any_port=any_port)
         except LocalFault as error:
             raise LocalFault(f"{file}: {key}: {error.what}", error.mend) from error
+
+
+def _check_titles(file: str, titles: tuple[str, ...]) -> None:
+    if not 1 <= len(titles) <= TITLES:
+        raise LocalFault(
+            f"{file}: dicom.ae_titles has {len(titles)} titles.", f"Give 1 to {TITLES} of them."
+        )
+    for title in titles:
+        if not is_ae_title(title):
+            raise LocalFault(
+                f"{file}: dicom.ae_titles: {title!r} is no AE title.",
+                "It has 1 to 16 characters, without backslashes and without spaces at its ends.",
+            )
+
+
+def is_ae_title(text: str) -> bool:
+    """Whether it can be an application entity's title (PS3.5 6.2, VR AE)."""
+    plain = text.isascii() and text.isprintable() and text == text.strip()
+    return plain and "\\" not in text and 1 <= len(text) <= 16
 
 
 class ConfigFile:
@@ -339,6 +385,13 @@ advertise = {_list(config.advertise)}
 # Where the commands talk to this node. Whoever holds the file admin.token may do everything here,
 # so leave it on this machine. Takes effect at the next start.
 listen = {_quoted(config.http_listen)}
+
+[dicom]
+# Where modalities, workstations and viewers reach this node, and the AE titles that they call it.
+# "0.0.0.0:11112" lets other machines in, of which only those are served that `meshpacs dicom ae`
+# lists. An empty list is no DICOM at all. Addresses take effect at the next start.
+listen = {_list(config.dicom_listen)}
+ae_titles = {_list(config.ae_titles)}
 
 [archive]
 # The character set of images that declare none (DICOM PS3.3 C.12.1.1.2). Takes effect at the next

@@ -11,6 +11,7 @@
 | `archive/` | the instances and their index |
 | `config.toml` | what the operator decides |
 | `admin.token` | what the command line shows to the admin API, mode 0600 |
+| `dicom-aes.toml` | the DICOM machines that the operator knows |
 | `running.json` | process and addresses of the node that is up |
 | `lock` | held by the one process that uses this home |
 """
@@ -86,6 +87,11 @@ class Home:
     def config(self) -> Path:
         """The operator's file."""
         return self.folder / "config.toml"
+
+    @property
+    def ae_book(self) -> Path:
+        """The machines that may call this node in DICOM's language, and that it may call."""
+        return self.folder / "dicom-aes.toml"
 
     @property
     def token_file(self) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 import trio
 
+from meshpacs.archive.arrival import Announced
 from meshpacs.archive.holdings import Conflict
 from meshpacs.archive.ingest import Import
 from meshpacs.model.answer import Status
@@ -15,6 +16,7 @@ from meshpacs.model.content import Entry
 from meshpacs.model.ids import Digest, Micros, NodeId
 from meshpacs.model.member import Role
 from meshpacs.model.query import Everyone, Query, Scope
+from meshpacs.node.arriving import Arriving
 from meshpacs.node.disk import Watch
 from meshpacs.node.fetcher import Fetcher, Following
 from meshpacs.node.fetching import Located
@@ -145,6 +147,18 @@ class LivingMesh:
     ) -> AbstractAsyncContextManager[Following]:
         """Bring a study here, verified and kept; see `mesh.Mesh.fetch`."""
         return self._fetcher.fetch(Selection(study_uid), to=to)
+
+    def arrival(
+        self, sop_class: str, sop_uid: str, transfer_syntax: str, calling_ae: str
+    ) -> Arriving:
+        """Take in one data set that a sender has announced, piece by piece."""
+        announced = Announced(sop_class, sop_uid, transfer_syntax, calling_ae)
+        return Arriving(self._rooms.vault, announced)
+
+    @property
+    def node(self) -> NodeId:
+        """This node's name."""
+        return self._rooms.node
 
     @asynccontextmanager
     async def import_paths(self, paths: Sequence[Path]) -> AsyncIterator[Importing]:

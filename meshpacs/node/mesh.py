@@ -22,6 +22,7 @@ from meshpacs.node.views import (
     ImportOutcome,
     ImportSummary,
     InviteView,
+    Kept,
     PeerView,
     Progress,
     RevokeView,
@@ -53,6 +54,26 @@ class Fetching(Protocol):
 
         Raises:
             Unavailable: no member that answers holds the study.
+        """
+        ...
+
+
+class Arriving(Protocol):
+    """An instance on its way in; leaving its context without `commit` leaves nothing."""
+
+    async def write(self, data: memoryview) -> None:
+        """Take the next bytes of the data set; they may be overwritten once this returns.
+
+        Raises:
+            NotKept: the error says why; nothing was kept.
+        """
+        ...
+
+    async def commit(self) -> Kept:
+        """Keep it: when this returns it is durable and may be acknowledged.
+
+        Raises:
+            NotKept: the error says why; nothing was kept.
         """
         ...
 
@@ -93,6 +114,17 @@ class Mesh(Protocol):
         self, study_uid: str, *, to: Path | None = None
     ) -> AbstractAsyncContextManager[Fetching]:
         """Bring a study here, verified and kept; `to` also exports its files into a folder."""
+        ...
+
+    def arrival(
+        self, sop_class: str, sop_uid: str, transfer_syntax: str, calling_ae: str
+    ) -> AbstractAsyncContextManager[Arriving]:
+        """Take in one data set that a sender has announced, piece by piece."""
+        ...
+
+    @property
+    def node(self) -> NodeId:
+        """This node's name."""
         ...
 
     def import_paths(self, paths: Sequence[Path]) -> AbstractAsyncContextManager[Importing]:

@@ -166,7 +166,8 @@ class Standing:
             advertised=advertised,
             reach=(
                 *(reach("mesh", address) for address in rooms.listening),
-                *(reach("http", address) for address in self._http()),
+                *(reach("http", address) for address in self._opened("http")),
+                *(reach("dicom", address) for address in self._opened("dicom")),
             ),
             uptime_us=rooms.clock.now(),
             boot=rooms.boot,
@@ -176,10 +177,10 @@ class Standing:
             config=config,
         )
 
-    def _http(self) -> tuple[str, ...]:
-        """Where the commands' door is, as whoever opened it has announced; it is no room here."""
-        running = self._rooms.home.running() or {}
-        return (str(running["http"]),) if "http" in running else ()
+    def _opened(self, door: str) -> tuple[str, ...]:
+        """Where a front door is, as whoever opened it has announced; it is no room here."""
+        told = (self._rooms.home.running() or {}).get(door, ())
+        return (told,) if isinstance(told, str) else tuple(map(str, told))
 
     def _roster(self) -> RosterView:
         roster = self._rooms.roster

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshpacs.model.answer import Report
+from meshpacs.model.errors import MeshError
 from meshpacs.model.ids import Digest, MeshId, Micros, NodeId
 from meshpacs.model.member import Role
 
@@ -100,7 +101,7 @@ class ReachView:
     """One listener, and in words from where it can be reached."""
 
     purpose: str
-    """`mesh` or `http`."""
+    """`mesh`, `http` or `dicom`."""
     address: str
     words: str
 
@@ -327,6 +328,37 @@ class FetchDone:
 
 
 FetchEvent = FetchProgress | FetchDone
+
+# ---------------------------------------------------------------- arrivals
+
+
+class Why(StrEnum):
+    """Why an instance that came by a front door was not kept."""
+
+    NO_ROOM = "no room"
+    MISMATCH = "not what was announced"
+    UNREADABLE = "unreadable"
+    FAILED = "failed"
+    """Ours: the disk, or the node is stopping."""
+
+
+class NotKept(MeshError):
+    """Nothing of the instance was kept."""
+
+    def __init__(self, why: Why, fault: MeshError) -> None:
+        """Say why in a word for programs; `fault` has the sentences."""
+        super().__init__(fault.what, fault.mend)
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An instance that is durable now."""
+
+    outcome: str
+    """`stored`, `unchanged` or `conflict`."""
+    study_uid: str
+
 
 # ---------------------------------------------------------------- import
 

@@ -174,7 +174,8 @@ def anywhere() -> tuple[str, ...]:
     by nobody who has not heard it since.
     """
     mesh = f"127.0.0.1:{free_ports(1)[0]}"
-    return "--mesh-listen", mesh, "--advertise", mesh, "--http-listen", "127.0.0.1:0"
+    others = "--http-listen", "127.0.0.1:0", "--dicom-port", "0"
+    return "--mesh-listen", mesh, "--advertise", mesh, *others
 
 
 def free_ports(count: int) -> list[int]:

@@ -17,7 +17,9 @@ from meshpacs.cli.main import run
 READY_S = 30
 END_S = 15
 
-ANYWHERE = ("--mesh-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0")
+ANYWHERE = (
+    "--mesh-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--dicom-port", "0",
+)  # fmt: skip
 
 
 @dataclass

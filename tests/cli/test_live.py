@@ -15,6 +15,16 @@ import pydicom
 import pytest
 
 from meshpacs.cli.serve import OPEN_FILES
+from meshpacs.dimse.pdu import (
+    AssociateReject,
+    AssociateRequest,
+    ProposedContext,
+    User,
+    encode,
+    reject_words,
+)
+from meshpacs.dimse.reader import PduReader
+from meshpacs.model.address import parse_address
 from tests.cli.living import ANYWHERE, Live, meshpacs, up
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
@@ -57,6 +67,19 @@ def test_join_refuses_what_is_no_invite(tmp_path: Path) -> None:
     assert "invite" in joined.err
 
 
+def echoed(address: str) -> str:
+    """How the DICOM door rejects an association for a title that is not ours."""
+    wanted = AssociateRequest(
+        "NOBODY", "TEST", (ProposedContext(1, "1.2.840.10008.1.1", ("1.2.840.10008.1.2",)),),
+        User(0, "1.2.3"),
+    )  # fmt: skip
+    with socket.create_connection(parse_address(address), timeout=10) as line:
+        line.sendall(encode(wanted))
+        (answer,) = PduReader().feed(memoryview(bytearray(line.recv(100))))
+    assert isinstance(answer, AssociateReject)
+    return reject_words(answer)
+
+
 @pytest.mark.parametrize(
     "by",
     [
@@ -72,6 +95,8 @@ def test_up_says_ready_serves_and_stops_within_five_seconds(home: Path, by: str)
         assert status.code == 0, status
         assert status.json["listening"] == node.ready["mesh"]
         assert json.loads((home / "running.json").read_text())["http"] == node.ready["http"]
+        (dicom,) = node.ready["dicom"]
+        assert echoed(dicom) == "permanent: called AE title not recognized"
         began = time.monotonic()
         if by == "down":
             assert meshpacs(home, "down").out == "Stopped.\n"
@@ -111,7 +136,7 @@ def test_a_port_in_use_is_named_and_nothing_is_left_running(home: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        for option in ("--http-listen", "--mesh-listen"):
+        for option in ("--http-listen", "--mesh-listen", "--dicom-listen"):
             refused = meshpacs(home, "up", option, address)
             assert refused.code == 2, refused
             assert address in refused.err

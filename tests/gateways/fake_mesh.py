@@ -27,6 +27,8 @@ from meshpacs.node.views import (
     ImportOutcome,
     ImportSummary,
     InviteView,
+    Kept,
+    NotKept,
     PeerState,
     PeerView,
     Progress,
@@ -173,14 +175,17 @@ DELETED = DeleteView(
 
 
 class FakeFinding:
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: Found, *, silent: bool = False) -> None:
         self._found = found
+        self._silent = silent
 
     async def __aiter__(self) -> AsyncIterator[Progress]:
         for answered in (1, 2):
             yield Progress(answered=answered, asked=2, rows=1)
 
     async def result(self) -> Found:
+        if self._silent:
+            await trio.sleep_forever()
         return self._found
 
 
@@ -206,6 +211,23 @@ class FakeImporting:
         yield ImportOutcome("b.dcm", Taken.REFUSED, "It is truncated.")
 
 
+class FakeArriving:
+    def __init__(self, mesh: "FakeMesh") -> None:
+        self._mesh = mesh
+        self._data = b""
+
+    async def write(self, data: memoryview) -> None:
+        await trio.lowlevel.checkpoint()
+        self._data += data
+        if self._mesh.not_kept is not None:
+            raise self._mesh.not_kept
+
+    async def commit(self) -> Kept:
+        await trio.lowlevel.checkpoint()
+        self._mesh.arrived.append(self._data)
+        return Kept("stored", STUDY)
+
+
 @dataclass
 class FakeMesh:
     found: Found = FOUND
@@ -214,9 +236,14 @@ class FakeMesh:
     """Raised on entering find, fetch or import, and by everything else."""
     late_fault: Exception | None = None
     """Raised by a find after its progress."""
+    silent: bool = False
+    """A find never answers."""
     hang: trio.Event | None = None
     """An import hangs after its first file, once it has set this."""
     asked: list[object] = field(default_factory=list)
+    not_kept: NotKept | None = None
+    """Raised when an instance's bytes come."""
+    arrived: list[bytes] = field(default_factory=list)
     left: trio.Event = field(default_factory=trio.Event)
 
     def _remember(self, *what: object) -> None:
@@ -234,7 +261,10 @@ class FakeMesh:
         budget_us: Micros | None = None,
     ) -> AsyncIterator[FakeFinding]:
         self._remember("find", query, scope, local_only, budget_us)
-        yield FakeFinding(self.found)
+        try:
+            yield FakeFinding(self.found, silent=self.silent)
+        finally:
+            self.left.set()
         if self.late_fault is not None:
             raise self.late_fault
 
@@ -242,6 +272,15 @@ class FakeMesh:
     async def fetch(self, study_uid: str, *, to: Path | None = None) -> AsyncIterator[FakeFetching]:
         self._remember("fetch", study_uid, to)
         yield FakeFetching(self.done)
+
+    node = NORD
+
+    @asynccontextmanager
+    async def arrival(
+        self, sop_class: str, sop_uid: str, transfer_syntax: str, calling_ae: str
+    ) -> AsyncIterator[FakeArriving]:
+        self._remember("arrival", sop_class, sop_uid, transfer_syntax, calling_ae)
+        yield FakeArriving(self)
 
     @asynccontextmanager
     async def import_paths(self, paths: Sequence[Path]) -> AsyncIterator[FakeImporting]:

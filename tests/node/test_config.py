@@ -145,6 +145,28 @@ def test_a_change_is_swapped_in_whole_or_kept_out_and_told(tmp_path: Path) -> No
     assert name_of(config) == "Ost"
 
 
+@pytest.mark.parametrize(
+    ("titles", "word"),
+    [
+        ("[]", "0 titles"),
+        ('["A", "B", "C", "D", "E", "F", "G", "H", "I"]', "9 titles"),
+        ('["TITLE_TOO_LONG_17"]', "no AE title"),
+        ('["A "]', "no AE title"),
+        ("['A\\\\B']", "no AE title"),
+    ],
+)
+def test_ae_titles_are_what_dicom_allows(titles: str, word: str) -> None:
+    with pytest.raises(LocalFault, match=word):
+        parse_config(f'name = "Nord"\n[dicom]\nae_titles = {titles}\n', "f")
+
+
+def test_a_node_without_dicom_and_one_of_two_titles() -> None:
+    text = 'name = "Nord"\n[dicom]\nlisten = []\nae_titles = ["NORD", "OLD PACS"]\n'
+    config = parse_config(text, "f")
+    assert (config.dicom_listen, config.ae_titles) == ((), ("NORD", "OLD PACS"))
+    assert parse_config(default_toml(config), "f") == config
+
+
 def test_a_file_that_is_the_same_again_is_in_force_since_before(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text(GOOD, encoding="utf-8")

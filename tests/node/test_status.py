@@ -26,7 +26,7 @@ async def test_a_lone_founder_is_fine(tmp_path: Path) -> None:
     async with street(tmp_path) as houses:
         nord = await houses.founder()
         await nord.take_in(tmp_path / "in", {"a": study(1), "b": study(2)})
-        nord.home.announce({"http": "127.0.0.1:7118"})
+        nord.home.announce({"http": "127.0.0.1:7118", "dicom": ["127.0.0.1:11112"]})
         status = await nord.up.mesh.status()
         assert (status.level, status.troubles) == (Health.FINE, ())
         assert (status.name, status.mesh_name, status.founder) == ("Nord", "Verbund", True)
@@ -34,7 +34,7 @@ async def test_a_lone_founder_is_fine(tmp_path: Path) -> None:
         assert status.archive.bytes > 0
         assert status.archive.disk_free_bytes > 0
         assert status.listening == status.advertised == nord.up.listening
-        assert [view.purpose for view in status.reach] == ["mesh", "http"]
+        assert [view.purpose for view in status.reach] == ["mesh", "http", "dicom"]
         assert status.uptime_us > 0
         assert status.home == nord.home.folder
         assert status.roster.members == 1

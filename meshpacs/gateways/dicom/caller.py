@@ -1,0 +1,114 @@
+"""Who has opened an association with us: their messages in, ours out."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import trio
+
+from meshpacs.dimse.commands import Command
+from meshpacs.dimse.contexts import Context
+from meshpacs.dimse.faults import MalformedIdentifier
+from meshpacs.dimse.messages import Assembly, Begun, Piece
+from meshpacs.dimse.pdu import DataFragment, Pdu
+from meshpacs.gateways.dicom.channel import Channel
+from meshpacs.model.errors import Unavailable
+from meshpacs.model.limits import IDENTIFIER_BYTES
+from meshpacs.node.mesh import Mesh
+
+
+@dataclass(slots=True)
+class Operation:
+    """A request that is answered while the association is read on, because of its C-CANCEL."""
+
+    message_id: int
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    """Around what may be cancelled: never around sending, which would tear a PDU."""
+    cancelled: bool = False
+    answered: bool = False
+    """Whether its last response is on its way: then the peer may ask the next thing."""
+    ended: trio.Event = field(default_factory=trio.Event)
+
+    def cancel(self) -> None:
+        """The peer does not want it any more."""
+        self.cancelled = True
+        self.scope.cancel()
+
+
+@dataclass(slots=True)
+class Caller:
+    """One peer, once its association is accepted."""
+
+    channel: Channel
+    mesh: Mesh
+    title: str
+    called: str
+    """The title that it reached us by."""
+    host: str
+    default_codec: str
+    """For identifiers that have text and declare no character set."""
+    done: Counter[str] = field(default_factory=Counter)
+    """What was served, for the log."""
+    operation: Operation | None = None
+    ending: Pdu | None = None
+    """What ended the association, if the peer said it."""
+    _assembly: Assembly = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read on the contexts that were accepted."""
+        self._assembly = Assembly(self.channel.agreement.contexts)
+
+    def context(self, number: int) -> Context:
+        """An accepted context."""
+        return self.channel.agreement.contexts[number]
+
+    async def take(self) -> Begun | Piece | None:
+        """The next command, or piece of a data set; None once the association ends.
+
+        Raises:
+            MalformedMessage: the association is to be aborted.
+        """
+        while True:
+            what = await self.channel.receive()
+            if not isinstance(what, DataFragment):
+                self.ending = what
+                return None
+            found = self._assembly.take(what)
+            self.channel.amid = self._assembly.amid
+            if found is not None:
+                return found
+
+    async def piece(self) -> Piece:
+        """The next piece of the data set that is under way; its data valid until the next call.
+
+        Raises:
+            Unavailable: the association has ended before the data set.
+        """
+        found = await self.take()
+        if not isinstance(found, Piece):
+            raise Unavailable("The association has ended in the middle of a message.")
+        return found
+
+    async def drain(self) -> None:
+        """Let the rest of a data set pass."""
+        while not (await self.piece()).last:
+            pass
+
+    async def identifier(self) -> bytes:
+        """The whole data set of a query or retrieval.
+
+        Raises:
+            MalformedIdentifier: it is too large; the rest of it has passed.
+        """
+        held = bytearray()
+        while True:
+            piece = await self.piece()
+            held += piece.data
+            if piece.last:
+                return bytes(held)
+            if len(held) > IDENTIFIER_BYTES:
+                await self.drain()
+                raise MalformedIdentifier(f"More than {IDENTIFIER_BYTES} bytes of identifier.")
+
+    async def respond(self, context: int, command: Command, data: bytes = b"") -> None:
+        """Send one response."""
+        await self.channel.send(context, command, data)

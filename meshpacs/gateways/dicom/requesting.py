@@ -1,0 +1,180 @@
+"""Associations that we open: to send instances, and to ask others as any workstation would."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from meshpacs.dimse.commands import Command, Request, Response
+from meshpacs.dimse.contexts import (
+    IMPLEMENTATION_CLASS,
+    IMPLEMENTATION_VERSION,
+    Agreement,
+    agreed,
+    propose,
+)
+from meshpacs.dimse.faults import MalformedMessage
+from meshpacs.dimse.messages import Assembly, Begun, Piece
+from meshpacs.dimse.pdu import (
+    AssociateAccept,
+    AssociateReject,
+    AssociateRequest,
+    DataFragment,
+    Extended,
+    Role,
+    User,
+    reject_words,
+)
+from meshpacs.gateways.dicom.channel import Channel
+from meshpacs.model.errors import Unavailable
+from meshpacs.model.limits import IDENTIFIER_BYTES, PDU_BYTES
+
+CONNECT_S = 10.0
+"""Seconds to reach a machine in the same building. A guess."""
+
+ANSWER_S = 30.0
+"""Seconds that a peer has to answer a request for an association. DCMTK's default."""
+
+RELEASE_S = 5.0
+"""Seconds that a peer has to let us go before the connection is closed. A guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an association is wanted for."""
+
+    called: str
+    calling: str
+    pairs: tuple[tuple[str, tuple[str, ...]], ...]
+    """At most 128 abstract syntaxes, each with its transfer syntaxes."""
+    roles: tuple[Role, ...] = ()
+    extended: tuple[Extended, ...] = ()
+
+
+@dataclass(slots=True)
+class Requestor:
+    """Our side of an association that was accepted."""
+
+    channel: Channel
+    message_id: int = 0
+    _assembly: Assembly = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read on the contexts that were accepted."""
+        self._assembly = Assembly(self.channel.agreement.contexts)
+
+    @property
+    def agreement(self) -> Agreement:
+        """What the peer has accepted."""
+        return self.channel.agreement
+
+    def next_id(self) -> int:
+        """A message ID."""
+        self.message_id = self.message_id % 65_535 + 1
+        return self.message_id
+
+    async def receive(self) -> tuple[int, Command, bytes]:
+        """The next whole message: context, command, and its data set within a limit.
+
+        Raises:
+            Unavailable: the association has ended.
+            MalformedMessage: the peer breaks the protocol.
+        """
+        begun: Begun | None = None
+        held = bytearray()
+        while True:
+            what = await self.channel.receive()
+            if not isinstance(what, DataFragment):
+                fault = self.channel.fault
+                raise fault or Unavailable("The other side has ended the association.")
+            found = self._assembly.take(what)
+            self.channel.amid = self._assembly.amid
+            if isinstance(found, Begun):
+                begun = found
+                if not found.command.has_data:
+                    return found.context, found.command, b""
+            elif isinstance(found, Piece):
+                assert begun is not None
+                held += found.data
+                if len(held) > IDENTIFIER_BYTES:
+                    raise MalformedMessage(f"A response has more than {IDENTIFIER_BYTES} bytes.")
+                if found.last:
+                    return begun.context, begun.command, bytes(held)
+
+    async def ask(self, context: int, request: Request, data: bytes = b"") -> Response:
+        """Send a request and wait for its one response."""
+        await self.channel.send(context, request, data)
+        return await self.answer(request)
+
+    async def answer(self, request: Request) -> Response:
+        """Wait for the response to a request that was sent."""
+        _, command, _ = await self.receive()
+        if not isinstance(command, Response) or command.responded_id != request.message_id:
+            raise MalformedMessage("A response came to what nobody has asked.")
+        return command
+
+
+@asynccontextmanager
+async def associated(host: str, port: int, wish: Wish) -> AsyncIterator[Requestor]:
+    """An association for as long as this context lasts; then it is released, or aborted.
+
+    Raises (on entering):
+        Unavailable: the machine cannot be reached, or does not want us; the error says which.
+    """
+    with trio.move_on_after(CONNECT_S) as connecting:
+        try:
+            stream = await trio.open_tcp_stream(host, port)
+        except OSError as error:
+            raise Unavailable(
+                f"{wish.called} cannot be reached at {host}:{port}: {_words(error)}.",
+                "Is it on, and does a firewall let that port through?",
+            ) from error
+    if connecting.cancelled_caught:
+        raise Unavailable(f"{wish.called} cannot be reached at {host}:{port}: no answer.")
+    channel = Channel(stream.socket)
+    try:
+        await _request(channel, wish)
+        yield Requestor(channel)
+        with trio.move_on_after(RELEASE_S):
+            await channel.release()
+            await channel.linger()
+    finally:
+        with trio.move_on_after(RELEASE_S, shield=True):
+            await channel.abort()
+        await trio.aclose_forcefully(stream)
+
+
+async def _request(channel: Channel, wish: Wish) -> None:
+    request = AssociateRequest(
+        wish.called,
+        wish.calling,
+        propose(wish.pairs),
+        User(
+            PDU_BYTES,
+            IMPLEMENTATION_CLASS,
+            IMPLEMENTATION_VERSION,
+            roles=wish.roles,
+            extended=wish.extended,
+        ),
+    )
+    await channel.request(request)
+    with trio.move_on_after(ANSWER_S):
+        answer = await channel.receive()
+        if isinstance(answer, AssociateAccept):
+            channel.agreement = agreed(request, answer)
+            return
+        if isinstance(answer, AssociateReject):
+            raise Unavailable(
+                f"{wish.called} rejects the association: {reject_words(answer)}.",
+                f"It must know us as {wish.calling}, and itself be called {wish.called}.",
+            )
+        raise Unavailable(f"{wish.called} has hung up instead of answering.")
+    raise Unavailable(f"{wish.called} has not answered within {ANSWER_S:.0f} s.")
+
+
+def _words(error: OSError) -> str:
+    inner: BaseException = error
+    while isinstance(inner.__cause__, BaseExceptionGroup):  # trio tries several addresses
+        inner = inner.__cause__.exceptions[0]
+    return getattr(inner, "strerror", None) or str(inner)

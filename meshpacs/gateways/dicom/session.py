@@ -1,0 +1,200 @@
+"""One association that somebody has opened with us: negotiated, served, ended."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+import trio
+
+from meshpacs.dimse.commands import (
+    CancelRequest,
+    EchoRequest,
+    EchoResponse,
+    FindRequest,
+    Request,
+    StoreRequest,
+    UnknownRequest,
+    UnknownResponse,
+)
+from meshpacs.dimse.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Offer, negotiate
+from meshpacs.dimse.faults import MalformedIdentifier, MalformedMessage
+from meshpacs.dimse.messages import Begun
+from meshpacs.dimse.pdu import LOCAL_LIMIT_EXCEEDED, AssociateRequest, ReleaseRequest
+from meshpacs.dimse.services import QUERY_RETRIEVE, Service, service_of
+from meshpacs.dimse.statuses import SUCCESS, UNRECOGNIZED_OPERATION
+from meshpacs.gateways.dicom.caller import Caller, Operation
+from meshpacs.gateways.dicom.channel import Channel
+from meshpacs.gateways.dicom.finding import find
+from meshpacs.gateways.dicom.storing import store
+from meshpacs.gateways.dicom.titles import Titles
+from meshpacs.model.errors import Unavailable
+from meshpacs.node.mesh import Mesh
+
+log = structlog.get_logger()
+
+PLAIN = Offer((EXPLICIT_LITTLE, IMPLICIT_LITTLE))
+"""For what carries no pixels: explicit first, as it needs no dictionary to be read."""
+
+ANY = Offer(None)
+"""For storage: whatever the sender has, as it has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all associations of one door share."""
+
+    mesh: Mesh
+    titles: Titles
+    default_codec: Callable[[], str]
+    """For identifiers that have text and declare no character set."""
+
+
+async def serve_association(
+    house: House, channel: Channel, host: str, has_room: Callable[[], bool]
+) -> None:
+    """Serve one connection, from its first PDU to its end."""
+    await channel.begin()
+    request = await channel.receive()
+    if not isinstance(request, AssociateRequest):
+        why = channel.fault.what if channel.fault else "silent" if channel.silent else "hung up"
+        log.info("dicom_no_association", host=host, why=why)
+        await channel.linger()
+        return
+    reason = house.titles.judge(request, host)
+    if reason is None and not has_room():
+        reason = LOCAL_LIMIT_EXCEEDED
+        log.warning("dicom_too_many_associations", calling=request.calling, host=host)
+    if reason is not None:
+        await channel.reject(reason)
+        await channel.linger()
+        return
+    services = house.titles.services(request.calling, host)
+
+    def offer(abstract_syntax: str) -> Offer | None:
+        service = service_of(abstract_syntax)
+        if service not in services:
+            return None
+        return ANY if service is Service.STORE else PLAIN
+
+    answer, channel.agreement = negotiate(request, offer, QUERY_RETRIEVE.__contains__)
+    caller = Caller(
+        channel, house.mesh, request.calling, request.called, host, house.default_codec()
+    )
+    await channel.accept(answer)
+    await _Session(caller).run()
+
+
+class _Session:
+    """One accepted association."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._nursery: trio.Nursery
+
+    async def run(self) -> None:
+        caller, channel = self._caller, self._caller.channel
+        began_s = trio.current_time()
+        how = ""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                while (found := await caller.take()) is not None:
+                    # A data set that nobody wants, of a message that needs none, passes.
+                    if isinstance(found, Begun):
+                        await self._begin(found)
+                self._nursery.cancel_scope.cancel()
+        except* MalformedMessage as group:
+            how = str(group.exceptions[0])
+            await channel.abort()
+        except* Unavailable:
+            how = "lost"
+        if not how:
+            how = "silent" if channel.silent else "aborted"
+            if isinstance(caller.ending, ReleaseRequest):
+                how = "released"
+                await channel.answer_release()
+        log.info(
+            "dicom_association_ended",
+            calling=caller.title,
+            host=caller.host,
+            how=channel.fault.what if channel.fault else how,
+            took_ms=round((trio.current_time() - began_s) * 1000),
+            **caller.done,
+        )
+        await channel.linger()
+
+    async def _begin(self, begun: Begun) -> None:
+        """Serve one message, or begin to."""
+        caller, number = self._caller, begun.context
+        match begun.command:
+            case EchoRequest() as echo:
+                caller.done["echoed"] += 1
+                await caller.respond(
+                    number,
+                    EchoResponse(
+                        responded_id=echo.message_id, sop_class=echo.sop_class, status=SUCCESS
+                    ),
+                )
+            case StoreRequest() as request:
+                await self._alone()
+                await store(caller, number, request)
+            case FindRequest() as request if self._fits(number, Service.FIND):
+                data = await self._identifier()
+                await self._operate(request, partial(find, caller, number, request, data))
+            case CancelRequest(responded_id=wanted):
+                operation = caller.operation
+                if operation is not None and operation.message_id == wanted:
+                    operation.cancel()
+            case Request() as request:
+                await self._unrecognized(number, request)
+            case _:
+                raise MalformedMessage("A response came that nobody has asked for.")
+
+    def _fits(self, number: int, service: Service) -> bool:
+        return service_of(self._caller.context(number).abstract_syntax) is service
+
+    async def _identifier(self) -> bytes | None:
+        try:
+            return await self._caller.identifier()
+        except MalformedIdentifier:
+            return None
+
+    async def _alone(self) -> None:
+        """One operation at a time is what was negotiated (PS3.7 D.3.3.3)."""
+        operation = self._caller.operation
+        if operation is None:
+            return
+        if not operation.answered:
+            raise MalformedMessage("A request came before the one before was answered.")
+        await operation.ended.wait()
+
+    async def _operate(
+        self, request: Request, work: Callable[[Operation], Awaitable[None]]
+    ) -> None:
+        """Answer in a task of its own, so that a C-CANCEL is heard."""
+        await self._alone()
+        operation = self._caller.operation = Operation(request.message_id)
+        self._caller.channel.waiting = True
+        self._nursery.start_soon(self._operated, operation, work)
+
+    async def _operated(
+        self, operation: Operation, work: Callable[[Operation], Awaitable[None]]
+    ) -> None:
+        try:
+            await work(operation)
+        finally:
+            self._caller.operation = None
+            self._caller.channel.waiting = False
+            operation.ended.set()
+
+    async def _unrecognized(self, number: int, request: Request) -> None:
+        """Answer what is not served (PS3.7 C.5.22)."""
+        field = request.field if isinstance(request, UnknownRequest) else request.FIELD
+        await self._caller.respond(
+            number,
+            UnknownResponse(
+                field=field | 0x8000,
+                responded_id=request.message_id,
+                status=UNRECOGNIZED_OPERATION,
+            ),
+        )

@@ -1,0 +1,81 @@
+"""Who we are and who may call: what the DICOM door asks before it lets anybody in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from meshpacs.dimse.pdu import (
+    APPLICATION_CONTEXT,
+    APPLICATION_CONTEXT_NOT_SUPPORTED,
+    CALLED_TITLE_NOT_RECOGNIZED,
+    CALLING_TITLE_NOT_RECOGNIZED,
+    AssociateReject,
+    AssociateRequest,
+    reject_words,
+)
+from meshpacs.dimse.services import Service
+from meshpacs.model.address import is_loopback
+
+log = structlog.get_logger()
+
+REFUSALS_REMEMBERED = 1024
+"""Refused callers that were logged and are not logged again. A guess."""
+
+
+class Allowing(Protocol):
+    """Knows other machines."""
+
+    def allows(self, title: str, host: str) -> frozenset[str]:
+        """The services that this caller may use from there; none for a stranger."""
+        ...
+
+
+@dataclass(slots=True)
+class Titles:
+    """What the door knows of names."""
+
+    ours: Callable[[], tuple[str, ...]]
+    """The titles that we answer to, as configured now."""
+    others: Allowing
+    _told: dict[tuple[str, str, str], None] = field(default_factory=dict)
+
+    def services(self, calling: str, host: str) -> frozenset[Service]:
+        """What a caller may use. This machine itself: everything."""
+        if is_loopback(host):
+            return frozenset(Service)
+        known = {service.value for service in Service}
+        return frozenset(Service(name) for name in self.others.allows(calling, host) & known)
+
+    def judge(self, request: AssociateRequest, host: str) -> AssociateReject | None:
+        """Why an association is refused, or None."""
+        if request.application_context != APPLICATION_CONTEXT:
+            mend = "That system does not speak DICOM as PS3.7 has it."
+            return self._refused(APPLICATION_CONTEXT_NOT_SUPPORTED, request, host, mend)
+        if request.called not in self.ours():
+            mend = f"Call {' or '.join(self.ours())} there, or set dicom.ae_titles here."
+            return self._refused(CALLED_TITLE_NOT_RECOGNIZED, request, host, mend)
+        if not self.services(request.calling, host):
+            mend = f"meshpacs dicom ae add {request.calling} {host}"
+            return self._refused(CALLING_TITLE_NOT_RECOGNIZED, request, host, mend)
+        return None
+
+    def _refused(
+        self, reason: AssociateReject, request: AssociateRequest, host: str, mend: str
+    ) -> AssociateReject:
+        """Log once what to change; a scanner that tries every minute fills no log."""
+        key = (request.called, request.calling, host)
+        if key not in self._told:
+            self._told[key] = None
+            if len(self._told) > REFUSALS_REMEMBERED:
+                del self._told[next(iter(self._told))]
+            log.warning(
+                "dicom_caller_refused",
+                calling=request.calling,
+                called=request.called,
+                host=host,
+                why=reject_words(reason),
+                mend=mend,
+            )
+        return reason

@@ -1,0 +1,110 @@
+"""The AE book: who may call, and where instances may be sent."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from meshpacs.model.errors import LocalFault
+from meshpacs.node.book import SERVICES, Book, Entry, check_entry, read_book, write_book
+
+
+@asynccontextmanager
+async def watched(file: Path) -> AsyncIterator[Book]:
+    """A book that is looked after."""
+    book = Book(file)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(book.watch)
+        yield book
+        nursery.cancel_scope.cancel()
+
+
+CT = Entry("CT1", "192.0.2.7", services=("echo", "store"))
+VIEWER = Entry("VIEWER", "localhost", 11113, services=("echo", "find", "move"))
+WARD = Entry("WARD", "198.51.100.0/24")
+
+
+def test_a_book_is_read_as_it_was_written(tmp_path: Path) -> None:
+    file = tmp_path / "aes.toml"
+    assert read_book(file) == ()
+    write_book(file, [VIEWER, CT, WARD])
+    assert read_book(file) == (CT, VIEWER, WARD)
+    assert VIEWER.address == "localhost:11113"
+    assert WARD.address == "198.51.100.0/24"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("ae = 1", "Expected `array`"),
+        ("[[ae]]\ntitle = 'X'", "host"),
+        ("[[ae]]\ntitle = 'X'\nhost = 'h'\ncolour = 1", "colour"),
+        ("[[ae", "not TOML"),
+        ("[[ae]]\ntitle = ''\nhost = 'h'", "no AE title"),
+        ("[[ae]]\ntitle = 'X'\nhost = 'h'\nservices = ['print']", "no service 'print'"),
+        ("[[ae]]\ntitle = 'X'\nhost = 'h'\nport = 70000", "70000 is no port"),
+        ("[[ae]]\ntitle = 'X'\nhost = 'h h'", "no host"),
+        ("[[ae]]\ntitle = 'X'\nhost = '*'\nport = 104", "nothing can be sent"),
+    ],
+)
+def test_a_book_that_cannot_be_used_says_why(tmp_path: Path, text: str, word: str) -> None:
+    file = tmp_path / "aes.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(LocalFault, match=word) as caught:
+        read_book(file)
+    assert str(file) in caught.value.what
+
+
+def test_a_folder_is_no_book(tmp_path: Path) -> None:
+    with pytest.raises(LocalFault, match="cannot be read"):
+        read_book(tmp_path)
+
+
+def test_a_title_has_sixteen_characters_at_most() -> None:
+    check_entry(Entry("X" * 16, "h"), "here")
+    for title in ("X" * 17, " X", "X\\Y", "Ä"):
+        with pytest.raises(LocalFault):
+            check_entry(Entry(title, "h"), "here")
+
+
+async def test_a_caller_may_what_the_entries_for_its_title_and_place_say(tmp_path: Path) -> None:
+    file = tmp_path / "aes.toml"
+    write_book(file, [CT, VIEWER, WARD, Entry("ANY", "*", services=("echo",))])
+    async with watched(file) as book:
+        assert book.allows("CT1", "192.0.2.7") == {"echo", "store"}
+        assert book.allows("CT1", "::ffff:192.0.2.7") == {"echo", "store"}
+        assert book.allows("CT1", "192.0.2.8") == frozenset()
+        assert book.allows("CT2", "192.0.2.7") == frozenset()
+        assert book.allows("WARD", "198.51.100.200") == set(SERVICES)
+        assert book.allows("VIEWER", "127.0.0.1") == {"echo", "find", "move"}
+        assert book.allows("ANY", "unknown") == {"echo"}
+        assert book.allows("CT1", "unknown") == frozenset()
+        assert book.destination("VIEWER") == (VIEWER,)
+        assert book.destination("CT1") == ()
+
+
+async def test_a_change_is_taken_whole_or_kept_out(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    file = tmp_path / "aes.toml"
+    async with watched(file) as book:
+        assert book.allows("CT1", "192.0.2.7") == frozenset()
+        write_book(file, [CT])
+        await trio.sleep(2)
+        assert book.allows("CT1", "192.0.2.7")
+        file.write_text("[[ae", encoding="utf-8")
+        await trio.sleep(2)
+        assert book.allows("CT1", "192.0.2.7")
+        file.unlink()
+        await trio.sleep(2)
+        assert not book.allows("CT1", "192.0.2.7")
+
+
+async def test_a_name_that_nobody_knows_lets_nobody_in(tmp_path: Path) -> None:
+    file = tmp_path / "aes.toml"
+    write_book(file, [Entry("X", "no-such-host.invalid")])
+    async with watched(file) as book:
+        assert book.allows("X", "192.0.2.7") == frozenset()
