@@ -26,7 +26,7 @@ from meshpacs.node.landing import Landing, Staging
 from meshpacs.node.manifests import Checked, Contributions, contents_of
 from meshpacs.node.pulling import Bulk, Cargo, Pulling, Pulls
 from meshpacs.node.selection import Selection
-from meshpacs.node.views import FetchDone, FetchProgress
+from meshpacs.node.views import FetchDone, FetchProgress, NobodyHasIt
 from meshpacs.wire.chunks import Plan
 from meshpacs.wire.manifest import Study, union
 
@@ -150,6 +150,17 @@ class Fetch:
             bytes_total=goal.size_bytes,
             by_member=dict(pulled),
         )
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """What is wanted, once manifests have told; empty before."""
+        return self._goal.entries
+
+    @property
+    def present(self) -> tuple[Entry, ...]:
+        """What of it was here before."""
+        wanted = contents_of(self._goal.wanted)
+        return tuple(e for e in self._goal.entries if (e.sop_uid, e.content) not in wanted)
 
     # ------------------------------------------------------------ the whole of it
 
@@ -375,19 +386,21 @@ class Fetch:
                 "See `meshpacs peers`; fetch once more when the others are back.",
             )
 
-    def _nobody_has_it(self) -> Unavailable:
+    def _nobody_has_it(self) -> NobodyHasIt:
         located = self._located
         silent = dict.fromkeys(located.unheard, "no answer") | self._pulling.unreached
         if not silent:
-            return Unavailable(
+            return NobodyHasIt(
                 f"Nobody has the study {self.selection.study_uid}, or the part of it that was "
                 f"asked for. None is silent; members that answered: {located.answered}.",
                 "Copy a Study Instance UID that `meshpacs find` shows.",
+                silent=0,
             )
-        return Unavailable(
+        return NobodyHasIt(
             f"No member that can be reached has the study {self.selection.study_uid}; "
             f"not heard: {self._who(silent)}.",
             "See `meshpacs peers`; fetch once more when they are back.",
+            silent=len(silent),
         )
 
     def _who(self, holders: Mapping[NodeId, str]) -> str:

@@ -25,6 +25,7 @@ from meshpacs.node.importing import Importing
 from meshpacs.node.membership import Membership
 from meshpacs.node.mesh import Finding
 from meshpacs.node.removing import Removing
+from meshpacs.node.retrieving import Retrieving
 from meshpacs.node.rooms import Rooms
 from meshpacs.node.selection import Selection
 from meshpacs.node.status import Standing
@@ -147,6 +148,18 @@ class LivingMesh:
     ) -> AbstractAsyncContextManager[Following]:
         """Bring a study here, verified and kept; see `mesh.Mesh.fetch`."""
         return self._fetcher.fetch(Selection(study_uid), to=to)
+
+    @asynccontextmanager
+    async def retrieve(
+        self,
+        study_uid: str,
+        *,
+        series: frozenset[str] = frozenset(),
+        instances: frozenset[str] = frozenset(),
+    ) -> AsyncIterator[Retrieving]:
+        """A study, or a part of it, wherever it is; see `mesh.Mesh.retrieve`."""
+        async with self._fetcher.fetch(Selection(study_uid, series, instances)) as following:
+            yield Retrieving(following, self._rooms.vault)
 
     def arrival(
         self, sop_class: str, sop_uid: str, transfer_syntax: str, calling_ae: str

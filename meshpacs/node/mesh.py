@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
+from meshpacs.model.content import Entry
 from meshpacs.model.ids import Micros, NodeId
 from meshpacs.model.member import Role
 from meshpacs.model.query import Query, Scope
@@ -78,6 +79,35 @@ class Arriving(Protocol):
         ...
 
 
+class Retrieving(Protocol):
+    """Instances on their way to somebody; leaving its context stops what still comes."""
+
+    async def entries(self) -> tuple[Entry, ...]:
+        """All instances that are wanted; known before the first has come.
+
+        Raises:
+            NobodyHasIt: nobody who has answered holds any.
+            Unavailable: the mesh could not be asked.
+        """
+        ...
+
+    def __aiter__(self) -> AsyncIterator[Entry]:
+        """Each of them once it is verified and durable here; ends with what can be had."""
+        ...
+
+    def leaves(self, entry: Entry) -> int:
+        """Pieces of at most a mebibyte that an instance's data set has."""
+        ...
+
+    async def leaf(self, entry: Entry, index: int) -> bytes:
+        """One of them, verified.
+
+        Raises:
+            Damaged, Unavailable: it cannot be read any more.
+        """
+        ...
+
+
 class Importing(Protocol):
     """An import under way; leaving its context stops it between two files."""
 
@@ -114,6 +144,16 @@ class Mesh(Protocol):
         self, study_uid: str, *, to: Path | None = None
     ) -> AbstractAsyncContextManager[Fetching]:
         """Bring a study here, verified and kept; `to` also exports its files into a folder."""
+        ...
+
+    def retrieve(
+        self,
+        study_uid: str,
+        *,
+        series: frozenset[str] = frozenset(),
+        instances: frozenset[str] = frozenset(),
+    ) -> AbstractAsyncContextManager[Retrieving]:
+        """A study, or some of its series or instances, wherever they are, one by one."""
         ...
 
     def arrival(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshpacs.model.answer import Report
-from meshpacs.model.errors import MeshError
+from meshpacs.model.errors import MeshError, Unavailable
 from meshpacs.model.ids import Digest, MeshId, Micros, NodeId
 from meshpacs.model.member import Role
 
@@ -328,6 +328,16 @@ class FetchDone:
 
 
 FetchEvent = FetchProgress | FetchDone
+
+
+class NobodyHasIt(Unavailable):
+    """What was to be fetched is with nobody who has answered."""
+
+    def __init__(self, what: str, mend: str, *, silent: int) -> None:
+        """`silent`: members that might have it and were not heard."""
+        super().__init__(what, mend)
+        self.silent = silent
+
 
 # ---------------------------------------------------------------- arrivals
 

@@ -9,7 +9,10 @@ import trio
 
 from meshpacs.model.answer import MemberAnswer, Report, Status
 from meshpacs.model.attributes import Record
+from meshpacs.model.content import Entry, leaf_count
+from meshpacs.model.errors import Damaged
 from meshpacs.model.ids import Digest, MeshId, Micros, NodeId, QueryId
+from meshpacs.model.limits import LEAF_BYTES
 from meshpacs.model.member import Role
 from meshpacs.model.merge import Match
 from meshpacs.model.query import Query, Scope
@@ -228,6 +231,45 @@ class FakeArriving:
         return Kept("stored", STUDY)
 
 
+class FakeRetrieving:
+    """What `FakeMesh.held` has: an entry whose data is None never comes."""
+
+    def __init__(self, mesh: "FakeMesh") -> None:
+        self._mesh = mesh
+
+    async def entries(self) -> tuple[Entry, ...]:
+        if self._mesh.silent:
+            await trio.sleep_forever()
+        if self._mesh.late_fault is not None:
+            raise self._mesh.late_fault
+        return tuple(self._mesh.held)
+
+    def __aiter__(self) -> "FakeRetrieving":
+        self._left = [entry for entry, data in self._mesh.held.items() if data is not None]
+        return self
+
+    async def __anext__(self) -> Entry:
+        await trio.lowlevel.checkpoint()
+        if self._left:
+            return self._left.pop(0)
+        if self._mesh.hang is not None:
+            self._mesh.hang.set()
+            await trio.sleep_forever()
+        raise StopAsyncIteration
+
+    def leaves(self, entry: Entry) -> int:
+        return leaf_count(entry.size_bytes)
+
+    async def leaf(self, entry: Entry, index: int) -> bytes:
+        await trio.lowlevel.checkpoint()
+        data = self._mesh.held[entry]
+        assert data is not None
+        piece = data[index * LEAF_BYTES :][:LEAF_BYTES]
+        if not piece:
+            raise Damaged("Its bytes have changed.")
+        return piece
+
+
 @dataclass
 class FakeMesh:
     found: Found = FOUND
@@ -243,6 +285,8 @@ class FakeMesh:
     asked: list[object] = field(default_factory=list)
     not_kept: NotKept | None = None
     """Raised when an instance's bytes come."""
+    held: dict[Entry, bytes | None] = field(default_factory=dict)
+    """What a retrieval gives."""
     arrived: list[bytes] = field(default_factory=list)
     left: trio.Event = field(default_factory=trio.Event)
 
@@ -274,6 +318,20 @@ class FakeMesh:
         yield FakeFetching(self.done)
 
     node = NORD
+
+    @asynccontextmanager
+    async def retrieve(
+        self,
+        study_uid: str,
+        *,
+        series: frozenset[str] = frozenset(),
+        instances: frozenset[str] = frozenset(),
+    ) -> AsyncIterator[FakeRetrieving]:
+        self._remember("retrieve", study_uid, series, instances)
+        try:
+            yield FakeRetrieving(self)
+        finally:
+            self.left.set()
 
     @asynccontextmanager
     async def arrival(

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 import trio
 
-from meshpacs.dimse.commands import Command
+from meshpacs.dimse.commands import Command, StoreResponse
 from meshpacs.dimse.contexts import Context
 from meshpacs.dimse.faults import MalformedIdentifier
 from meshpacs.dimse.messages import Assembly, Begun, Piece
 from meshpacs.dimse.pdu import DataFragment, Pdu
 from meshpacs.gateways.dicom.channel import Channel
+from meshpacs.gateways.dicom.titles import Allowing
 from meshpacs.model.errors import Unavailable
 from meshpacs.model.limits import IDENTIFIER_BYTES
 from meshpacs.node.mesh import Mesh
@@ -21,17 +22,28 @@ class Operation:
     """A request that is answered while the association is read on, because of its C-CANCEL."""
 
     message_id: int
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    """Around what may be cancelled: never around sending, which would tear a PDU."""
+    scope: trio.CancelScope | None = None
     cancelled: bool = False
     answered: bool = False
     """Whether its last response is on its way: then the peer may ask the next thing."""
     ended: trio.Event = field(default_factory=trio.Event)
+    awaited: int | None = None
+    """The message that we have sent and that is to be answered: a sub-operation's."""
+    answer: StoreResponse | None = None
+    answer_came: trio.Event = field(default_factory=trio.Event)
 
     def cancel(self) -> None:
         """The peer does not want it any more."""
         self.cancelled = True
-        self.scope.cancel()
+        if self.scope is not None:
+            self.scope.cancel()
+
+    def cancellable(self) -> trio.CancelScope:
+        """For what may be cancelled: never for sending, which would tear a PDU."""
+        self.scope = trio.CancelScope()
+        if self.cancelled:
+            self.scope.cancel()
+        return self.scope
 
 
 @dataclass(slots=True)
@@ -44,6 +56,8 @@ class Caller:
     called: str
     """The title that it reached us by."""
     host: str
+    book: Allowing
+    """Knows where instances may be sent."""
     default_codec: str
     """For identifiers that have text and declare no character set."""
     done: Counter[str] = field(default_factory=Counter)

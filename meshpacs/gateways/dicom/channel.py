@@ -7,7 +7,8 @@ and told to nobody else; whoever is silent for too long, in whatever state, is l
 import contextlib
 import socket
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from typing import assert_never
 
 import trio
@@ -224,9 +225,21 @@ class Channel:
         """
         async with self._sending:
             for part in parts:
-                if not self.association.may_send(_now()):
-                    raise Unavailable("The association is gone.")
-                await self._put(part)
+                await self._part(part)
+
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
+        """Send a message part by part, and nobody else's between them.
+
+        A message that was begun must be ended, or the association aborted.
+        """
+        async with self._sending:
+            yield self._part
+
+    async def _part(self, part: bytes) -> None:
+        if not self.association.may_send(_now()):
+            raise Unavailable("The association is gone.")
+        await self._put(part)
 
     async def _send(self, data: bytes) -> None:
         async with self._sending:

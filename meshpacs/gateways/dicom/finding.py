@@ -91,7 +91,7 @@ def understood(caller: Caller, context: Context, data: bytes | None) -> Asked:
 
 async def _found(caller: Caller, operation: Operation, asked: Asked) -> Found | None:
     """Everybody's answer, or None if it was cancelled."""
-    with operation.scope:
+    with operation.cancellable():
         async with caller.mesh.find(
             asked.query,
             None,

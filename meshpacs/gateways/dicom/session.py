@@ -12,8 +12,11 @@ from meshpacs.dimse.commands import (
     EchoRequest,
     EchoResponse,
     FindRequest,
+    GetRequest,
+    MoveRequest,
     Request,
     StoreRequest,
+    StoreResponse,
     UnknownRequest,
     UnknownResponse,
 )
@@ -26,6 +29,7 @@ from meshpacs.dimse.statuses import SUCCESS, UNRECOGNIZED_OPERATION
 from meshpacs.gateways.dicom.caller import Caller, Operation
 from meshpacs.gateways.dicom.channel import Channel
 from meshpacs.gateways.dicom.finding import find
+from meshpacs.gateways.dicom.retrieving import get, move
 from meshpacs.gateways.dicom.storing import store
 from meshpacs.gateways.dicom.titles import Titles
 from meshpacs.model.errors import Unavailable
@@ -36,8 +40,8 @@ log = structlog.get_logger()
 PLAIN = Offer((EXPLICIT_LITTLE, IMPLICIT_LITTLE))
 """For what carries no pixels: explicit first, as it needs no dictionary to be read."""
 
-ANY = Offer(None)
-"""For storage: whatever the sender has, as it has it."""
+ANY = Offer(None, scu=True)
+"""For storage: whatever the sender has, as it has it; and to send back by C-GET."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,13 @@ async def serve_association(
 
     answer, channel.agreement = negotiate(request, offer, QUERY_RETRIEVE.__contains__)
     caller = Caller(
-        channel, house.mesh, request.calling, request.called, host, house.default_codec()
+        channel,
+        house.mesh,
+        request.calling,
+        request.called,
+        host,
+        house.titles.others,
+        house.default_codec(),
     )
     await channel.accept(answer)
     await _Session(caller).run()
@@ -141,6 +151,14 @@ class _Session:
             case FindRequest() as request if self._fits(number, Service.FIND):
                 data = await self._identifier()
                 await self._operate(request, partial(find, caller, number, request, data))
+            case GetRequest() as request if self._fits(number, Service.GET):
+                data = await self._identifier()
+                await self._operate(request, partial(get, caller, number, request, data))
+            case MoveRequest() as request if self._fits(number, Service.MOVE):
+                data = await self._identifier()
+                await self._operate(request, partial(move, caller, number, request, data))
+            case StoreResponse() as answer:
+                self._answered(answer)
             case CancelRequest(responded_id=wanted):
                 operation = caller.operation
                 if operation is not None and operation.message_id == wanted:
@@ -149,6 +167,15 @@ class _Session:
                 await self._unrecognized(number, request)
             case _:
                 raise MalformedMessage("A response came that nobody has asked for.")
+
+    def _answered(self, answer: StoreResponse) -> None:
+        """The receiver of a C-GET has answered a sub-operation."""
+        operation = self._caller.operation
+        if operation is None or operation.awaited != answer.responded_id:
+            raise MalformedMessage("A response came that nobody has asked for.")
+        operation.awaited = None
+        operation.answer = answer
+        operation.answer_came.set()
 
     def _fits(self, number: int, service: Service) -> bool:
         return service_of(self._caller.context(number).abstract_syntax) is service

@@ -17,6 +17,7 @@ from meshpacs.dimse.pdu import (
 )
 from meshpacs.dimse.services import Service
 from meshpacs.model.address import is_loopback
+from meshpacs.node.book import Entry
 
 log = structlog.get_logger()
 
@@ -29,6 +30,10 @@ class Allowing(Protocol):
 
     def allows(self, title: str, host: str) -> frozenset[str]:
         """The services that this caller may use from there; none for a stranger."""
+        ...
+
+    def destination(self, title: str) -> tuple[Entry, ...]:
+        """Where instances for this title are to be sent: one entry, none, or several."""
         ...
 
 

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from meshpacs.dimse.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from meshpacs.dimse.pdu import Role
 from meshpacs.dimse.services import (
     PATIENT_ROOT_FIND,
     STUDY_ROOT_FIND,
@@ -21,6 +22,7 @@ from meshpacs.gateways.dicom.requesting import Requestor, Wish, associated
 from meshpacs.gateways.dicom.session import House
 from meshpacs.gateways.dicom.titles import Allowing, Titles
 from meshpacs.model.address import parse_address
+from meshpacs.node.book import Entry
 from meshpacs.node.mesh import Mesh
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -34,6 +36,10 @@ class Strangers:
     def allows(self, title: str, host: str) -> frozenset[str]:
         del title, host
         return frozenset()
+
+    def destination(self, title: str) -> tuple[Entry, ...]:
+        del title
+        return ()
 
 
 @dataclass
@@ -60,9 +66,10 @@ class Opened:
         called: str = "MESHPACS",
         calling: str = "TEST",
         pairs: tuple[tuple[str, tuple[str, ...]], ...] | None = None,
+        roles: tuple[Role, ...] = (),
     ) -> AsyncIterator[Requestor]:
         """An association with it."""
-        wish = Wish(called, calling, pairs or self.pairs)
+        wish = Wish(called, calling, pairs or self.pairs, roles)
         async with associated(self.host, self.port, wish) as requestor:
             yield requestor
 

@@ -17,6 +17,7 @@ from meshpacs.dimse.pdu import (
 from meshpacs.dimse.services import Service
 from meshpacs.gateways.dicom import titles as module
 from meshpacs.gateways.dicom.titles import Titles
+from meshpacs.node.book import Entry
 
 REQUEST = AssociateRequest(
     "MESHPACS", "CT1", (ProposedContext(1, "1.2.840.10008.1.1", ("1.2.3",)),), User(0, "1.2")
@@ -29,6 +30,10 @@ class Known:
     def allows(self, title: str, host: str) -> frozenset[str]:
         known = (title, host) == ("CT1", "192.0.2.7")
         return frozenset({"echo", "store", "print"}) if known else frozenset()
+
+    def destination(self, title: str) -> tuple[Entry, ...]:
+        del title
+        return ()
 
 
 @pytest.fixture

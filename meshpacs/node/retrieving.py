@@ -1,0 +1,74 @@
+"""Instances for somebody who retrieves: what is wanted, and each as soon as it can be read here."""
+
+from collections.abc import AsyncIterator
+
+import trio
+
+from meshpacs.model.content import Entry, leaf_count
+from meshpacs.node.fetcher import Following
+from meshpacs.node.vault import Vault
+
+
+class Retrieving:
+    """Implements `mesh.Retrieving`: a fetch, seen by who wants its instances one by one."""
+
+    def __init__(self, following: Following, vault: Vault) -> None:
+        """The fetch goes on as long as somebody follows it."""
+        self._fetch = following.fetch
+        self._vault = vault
+
+    async def entries(self) -> tuple[Entry, ...]:
+        """All instances that are wanted, as the holders' manifests tell; before any has come."""
+        fetch = self._fetch
+        while not fetch.entries and not fetch.over.is_set():
+            await fetch.news.wait()
+        if not fetch.entries and fetch.fault is not None:
+            raise fetch.fault
+        return fetch.entries
+
+    def __aiter__(self) -> AsyncIterator[Entry]:
+        """Each of them once, as soon as it is verified and durable here; those here first."""
+        return _Coming(self)
+
+    async def leaf(self, entry: Entry, index: int) -> bytes:
+        """The next mebibyte of an instance that has come, verified."""
+        archive = self._vault.archive
+        return await self._vault.read(
+            lambda: archive.read_leaf(entry.root, index, entry.transfer_syntax)
+        )
+
+    @staticmethod
+    def leaves(entry: Entry) -> int:
+        """How many such pieces it has."""
+        return leaf_count(entry.size_bytes)
+
+
+class _Coming:
+    """Not a generator: a caller may leave in the middle, and then nothing is left to clean up."""
+
+    def __init__(self, retrieving: Retrieving) -> None:
+        self._retrieving = retrieving
+        self._wanted: set[Entry] | None = None
+        self._ready: list[Entry] = []
+        self._landed = 0
+
+    def __aiter__(self) -> "_Coming":
+        return self
+
+    async def __anext__(self) -> Entry:
+        fetch = self._retrieving._fetch  # noqa: SLF001  (one noun in two classes)
+        if self._wanted is None:
+            self._wanted = set(await self._retrieving.entries())
+            self._ready = list(reversed(fetch.present))
+        while not self._ready:
+            if self._landed < len(fetch.landed):
+                entry = fetch.landed[self._landed]
+                self._landed += 1
+                if entry in self._wanted:  # not what lost in a conflict
+                    self._ready.append(entry)
+            elif fetch.over.is_set():
+                raise StopAsyncIteration
+            else:
+                await fetch.news.wait()
+        await trio.lowlevel.checkpoint()
+        return self._ready.pop()

@@ -1,0 +1,477 @@
+"""C-GET and C-MOVE: sub-operations, their counts, whole studies to real programs (PS3.4 C.4)."""
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+import trio
+import trio.testing
+
+from meshpacs.dimse.commands import (
+    CancelRequest,
+    Command,
+    GetRequest,
+    GetResponse,
+    MoveRequest,
+    MoveResponse,
+    StoreRequest,
+    StoreResponse,
+)
+from meshpacs.dimse.contexts import EXPLICIT_LITTLE
+from meshpacs.dimse.elements import read_data_set
+from meshpacs.dimse.identifiers import read_failed, write_query
+from meshpacs.dimse.pdu import Role
+from meshpacs.dimse.services import (
+    PATIENT_ROOT_GET,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+)
+from meshpacs.gateways.dicom import retrieving as module
+from meshpacs.gateways.dicom.requesting import Requestor
+from meshpacs.model.attributes import Level, Value
+from meshpacs.model.content import Entry, content_root
+from meshpacs.model.errors import Unavailable
+from meshpacs.node.book import Entry as Known
+from meshpacs.node.views import NobodyHasIt
+from tests.gateways.dicom.doors import CT, MR, PLAIN, Opened, Strangers, dcmtk, dcmtk_fails, opened
+from tests.gateways.fake_mesh import STUDY, FakeMesh
+from tests.node.clinics import instance
+from tests.node.houses import street
+
+PATIENT_ID, STUDY_UID, SERIES_UID, SOP_UID = 0x0010_0020, 0x0020_000D, 0x0020_000E, 0x0008_0018
+JPEG = "1.2.840.10008.1.2.4.50"
+GET_PAIRS = (
+    (STUDY_ROOT_GET, PLAIN),
+    (PATIENT_ROOT_GET, PLAIN),
+    (CT, (EXPLICIT_LITTLE,)),
+    (MR, (EXPLICIT_LITTLE,)),
+)
+ROLES = (Role(CT, scu=False, scp=True),)
+ONE: list[tuple[int, Value]] = [(STUDY_UID, (STUDY,))]
+
+
+def entry(number: int, size: int, *, sop_class: str = CT, syntax: str = EXPLICIT_LITTLE) -> Entry:
+    return Entry(f"{STUDY}.{number}", sop_class, STUDY, "CT", syntax, size, content_root(size, b""))
+
+
+def mesh(*sizes: int) -> FakeMesh:
+    return FakeMesh(held={entry(n, size): bytes([n]) * size for n, size in enumerate(sizes, 1)})
+
+
+@dataclass
+class Heard:
+    """What a C-GET has brought."""
+
+    instances: dict[str, bytes] = field(default_factory=dict)
+    pending: list[GetResponse] = field(default_factory=list)
+    end: GetResponse = field(default_factory=GetResponse)
+    failed: tuple[str, ...] = ()
+
+
+async def get(
+    requestor: Requestor,
+    keys: list[tuple[int, Value]],
+    *,
+    level: Level = Level.STUDY,
+    root: str = STUDY_ROOT_GET,
+    answer: int = 0,
+    cancel_after: int | None = None,
+    raw: bytes | None = None,
+) -> Heard:
+    """Ask, store what comes, and hear the end."""
+    context = requestor.agreement.of(root)[0]
+    request = GetRequest(has_data=True, message_id=9, sop_class=root)
+    data = write_query(level, keys, explicit=True) if raw is None else raw
+    await requestor.channel.send(context.id, request, data)
+    heard = Heard()
+    while True:
+        if cancel_after is not None and len(heard.instances) == cancel_after:
+            await requestor.channel.send(context.id, CancelRequest(responded_id=9))
+            cancel_after = None
+        number, command, body = await requestor.receive()
+        match command:
+            case StoreRequest():
+                heard.instances[command.sop_uid] = body
+                await requestor.channel.send(number, stored(command, answer))
+            case GetResponse(status=0xFF00):
+                heard.pending.append(command)
+            case GetResponse():
+                heard.end = command
+                if command.has_data:
+                    heard.failed = read_failed(read_data_set(body, explicit=True, default="ascii"))
+                return heard
+            case _:
+                raise AssertionError(command)
+
+
+def stored(request: StoreRequest, status: int) -> Command:
+    return StoreResponse(
+        responded_id=request.message_id,
+        status=status,
+        sop_class=request.sop_class,
+        sop_uid=request.sop_uid,
+    )
+
+
+def counts(end: GetResponse | MoveResponse) -> tuple[int | None, ...]:
+    return end.remaining, end.completed, end.failed, end.warning
+
+
+async def test_a_get_brings_every_byte_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshpacs.gateways.dicom.requesting.IDENTIFIER_BYTES", 10_000_000)
+    held = mesh(0, 10, 3_000_001)
+    async with opened(held) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
+        heard = await get(requestor, ONE)
+    assert heard.end.status == 0
+    assert counts(heard.end) == (None, 3, 0, 0)
+    assert heard.instances == {e.sop_uid: data for e, data in held.held.items()}
+    assert held.asked == [("retrieve", STUDY, frozenset(), frozenset())]
+
+
+async def test_series_and_instances_are_selected() -> None:
+    held = mesh(1)
+    async with opened(held) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
+        series: list[tuple[int, Value]] = [*ONE, (SERIES_UID, ("1.2", "1.3"))]
+        await get(requestor, series, level=Level.SERIES)
+        image: list[tuple[int, Value]] = [*ONE, (SERIES_UID, ("1.2",)), (SOP_UID, ("1.4",))]
+        await get(requestor, image, level=Level.IMAGE)
+    assert held.asked == [
+        ("retrieve", STUDY, frozenset({"1.2", "1.3"}), frozenset()),
+        ("retrieve", STUDY, frozenset({"1.2"}), frozenset({"1.4"})),
+    ]
+
+
+async def test_a_patients_studies_are_those_of_this_archive() -> None:
+    held = mesh(1)
+    async with opened(held) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
+        keys: list[tuple[int, Value]] = [(PATIENT_ID, ("12345678",))]
+        heard = await get(requestor, keys, level=Level.PATIENT, root=PATIENT_ROOT_GET)
+    assert counts(heard.end) == (None, 1, 0, 0)
+    found, retrieved = held.asked
+    assert isinstance(found, tuple)
+    assert found[3] is True  # local only
+    assert retrieved == ("retrieve", STUDY, frozenset(), frozenset())
+
+
+async def test_what_cannot_be_sent_is_counted_and_listed() -> None:
+    held = mesh(1)
+    lost, other, packed = entry(7, 1), entry(8, 1, sop_class=MR), entry(9, 1, syntax=JPEG)
+    damaged = entry(6, 5)
+    held.held |= {lost: None, other: b"m", packed: b"j", damaged: b""}
+    # MR is proposed without the role of its SCP, JPEG not at all.
+    async with opened(held) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
+        heard = await get(requestor, ONE)
+    assert heard.end.status == 0xB000
+    assert counts(heard.end) == (None, 1, 4, 0)
+    assert sorted(heard.failed) == sorted(e.sop_uid for e in (lost, other, packed, damaged))
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "counted"),
+    [
+        (0, 0x0000, (None, 2, 0, 0)),
+        (0xB007, 0xB000, (None, 0, 0, 2)),
+        (0xA700, 0xA702, (None, 0, 2, 0)),
+    ],
+)
+async def test_the_receivers_statuses_make_the_end(
+    answer: int, status: int, counted: tuple[int | None, ...]
+) -> None:
+    async with opened(mesh(1, 1)) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
+        heard = await get(requestor, ONE, answer=answer)
+    assert heard.end.status == status
+    assert counts(heard.end) == counted
+    assert len(heard.failed) == counted[2]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "comment"),
+    [
+        (NobodyHasIt("Nobody.", "", silent=0), 0x0000, ""),
+        (NobodyHasIt("Nobody.", "", silent=2), 0xA702, "NOT FOUND, AND 2 MEMBERS ARE SILENT"),
+        (Unavailable("Asked too often."), 0xA701, "Asked too often."),
+    ],
+)
+async def test_nothing_found_says_whether_somebody_is_silent(
+    fault: Exception, status: int, comment: str
+) -> None:
+    async with (
+        opened(FakeMesh(late_fault=fault)) as door,
+        door.called(pairs=GET_PAIRS, roles=ROLES) as requestor,
+    ):
+        heard = await get(requestor, ONE)
+    assert (heard.end.status, heard.end.comment) == (status, comment)
+    assert counts(heard.end) == (None, 0, 0, 0)
+
+
+async def test_identifiers_that_do_not_fit_select_nothing() -> None:
+    async with opened(mesh(1)) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
+        heard = await get(requestor, [], level=Level.STUDY)
+        assert (heard.end.status, heard.end.offending) == (0xA900, (STUDY_UID,))
+        assert (await get(requestor, [], raw=b"\1\2\3")).end.status == 0xC001
+        assert (await get(requestor, [], raw=bytes(4_000_000))).end.status == 0xC001
+        assert counts((await get(requestor, ONE)).end) == (None, 1, 0, 0)
+
+
+async def test_a_cancel_ends_it_between_two_instances_and_tells_what_remains() -> None:
+    held = mesh(1, 1, 1)
+    async with opened(held) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
+        heard = await get(requestor, ONE, cancel_after=1)
+    assert heard.end.status == 0xFE00
+    remaining, completed, *_ = counts(heard.end)
+    assert (remaining or 0) + (completed or 0) == 3
+    assert remaining
+    assert held.left.is_set()
+
+
+async def test_a_cancel_while_the_mesh_is_asked_ends_it_too() -> None:
+    async with (
+        opened(FakeMesh(silent=True)) as door,
+        door.called(pairs=GET_PAIRS, roles=ROLES) as requestor,
+    ):
+        heard = await get(requestor, ONE, cancel_after=0)
+    assert heard.end.status == 0xFE00
+
+
+async def test_while_an_instance_is_awaited_pending_goes_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PENDING_S", 0.01)
+    held = mesh(1)
+    held.held[entry(2, 1)] = None
+    held.hang = trio.Event()
+    async with opened(held) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
+        context = requestor.agreement.of(STUDY_ROOT_GET)[0]
+        request = GetRequest(has_data=True, message_id=9, sop_class=STUDY_ROOT_GET)
+        data = write_query(Level.STUDY, ONE, explicit=True)
+        await requestor.channel.send(context.id, request, data)
+        pending: list[Command] = []
+        while len(pending) < 3:
+            number, command, _ = await requestor.receive()
+            if isinstance(command, StoreRequest):
+                await requestor.channel.send(number, stored(command, 0))
+            elif held.hang.is_set():
+                pending.append(command)
+        last = pending[-1]
+        assert isinstance(last, GetResponse)
+        assert counts(last) == (1, 1, 0, 0)
+
+
+async def test_a_receiver_that_answers_what_was_not_sent_is_aborted() -> None:
+    async with opened(mesh(1)) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
+        context = requestor.agreement.of(STUDY_ROOT_GET)[0]
+        request = GetRequest(has_data=True, message_id=9, sop_class=STUDY_ROOT_GET)
+        data = write_query(Level.STUDY, ONE, explicit=True)
+        await requestor.channel.send(context.id, request, data)
+        number, command, _ = await requestor.receive()
+        assert isinstance(command, StoreRequest)
+        wrong = StoreResponse(responded_id=command.message_id + 1, status=0)
+        await requestor.channel.send(number, wrong)
+        with pytest.raises(Unavailable):
+            await requestor.receive()
+
+
+# ---------------------------------------------------------------- C-MOVE
+
+
+class Atlas(Strangers):
+    """Knows where machines are."""
+
+    def __init__(self, *known: Known) -> None:
+        self.known = known
+
+    def destination(self, title: str) -> tuple[Known, ...]:
+        return tuple(known for known in self.known if known.title == title)
+
+
+async def move(requestor: Requestor, destination: str) -> MoveResponse:
+    """Ask for the study to be sent there; the last response."""
+    context = requestor.agreement.of(STUDY_ROOT_MOVE)[0]
+    request = MoveRequest(
+        has_data=True, message_id=3, sop_class=STUDY_ROOT_MOVE, destination=destination
+    )
+    data = write_query(Level.STUDY, ONE, explicit=True)
+    await requestor.channel.send(context.id, request, data)
+    while True:
+        _, command, _ = await requestor.receive()
+        assert isinstance(command, MoveResponse)
+        if command.status != 0xFF00:
+            return command
+
+
+MOVE_PAIRS = ((STUDY_ROOT_MOVE, PLAIN),)
+
+
+async def test_a_move_sends_to_the_machine_of_that_title() -> None:
+    held, receiver = mesh(5, 2_000_000), FakeMesh()
+    held.held[entry(9, 1, syntax=JPEG)] = b"j"
+    async with opened(receiver, "WARD") as ward:
+        book = Atlas(Known("WARD", ward.host, ward.port))
+        async with opened(held, book=book) as door, door.called(pairs=MOVE_PAIRS) as requestor:
+            end = await move(requestor, "WARD")
+    assert end.status == 0
+    assert counts(end) == (None, 3, 0, 0)
+    assert sorted(receiver.arrived) == sorted(data for data in held.held.values() if data)
+    assert receiver.asked[0] == ("arrival", CT, f"{STUDY}.1", EXPLICIT_LITTLE, "MESHPACS")
+
+
+async def test_a_destination_that_is_unknown_or_ambiguous_is_a801() -> None:
+    twice = Atlas(Known("TWO", "127.0.0.1", 1), Known("TWO", "127.0.0.1", 2))
+    async with opened(mesh(1), book=twice) as door, door.called(pairs=MOVE_PAIRS) as requestor:
+        for title in ("NONE", "TWO"):
+            assert (await move(requestor, title)).status == 0xA801
+
+
+async def test_a_destination_that_refuses_or_is_off_is_a702_and_named() -> None:
+    async with opened(FakeMesh(), "OTHER") as ward:
+        book = Atlas(Known("WARD", ward.host, ward.port), Known("OFF", "127.0.0.1", 1))
+        async with (
+            opened(mesh(1, 2), book=book) as door,
+            door.called(pairs=MOVE_PAIRS) as requestor,
+        ):
+            refused = await move(requestor, "WARD")
+            off = await move(requestor, "OFF")
+    assert refused.status == 0xA702
+    assert "WARD rejects the association" in refused.comment
+    assert off.status == 0xA702
+    assert "OFF cannot be reached" in off.comment
+
+
+async def test_more_syntaxes_than_fit_open_further_associations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PRESENTATION_CONTEXTS", 1)
+    held, receiver = mesh(1), FakeMesh()
+    held.held |= {entry(8, 1, sop_class=MR): b"m", entry(9, 1, syntax=JPEG): b"j"}
+    async with opened(receiver, "WARD") as ward:
+        book = Atlas(Known("WARD", ward.host, ward.port))
+        async with opened(held, book=book) as door, door.called(pairs=MOVE_PAIRS) as requestor:
+            assert counts(await move(requestor, "WARD")) == (None, 3, 0, 0)
+    assert sorted(receiver.arrived) == [b"\1", b"j", b"m"]
+
+
+# ---------------------------------------------------------------- real nodes and programs
+
+
+def study_of(count: int) -> dict[str, bytes]:
+    return {f"{n}.dcm": instance(n, size=200_000) for n in range(count)}
+
+
+def pixels(data: Any) -> bytes:
+    return bytes(pydicom.dcmread(data)[0x7FE0_0010].value)
+
+
+WANTED = ("-S", "-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=1.2.826.0.1.7")
+
+
+@pytest.mark.timeout(180)
+async def test_getscu_of_a_study_that_another_clinic_holds(tmp_path: Path) -> None:
+    files = study_of(12)
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Süd", nord)
+        await sued.take_in(tmp_path / "s", files)
+        (tmp_path / "got").mkdir()
+        async with opened(nord.up.mesh) as door:
+            await dcmtk("getscu", door, *WANTED, "-od", str(tmp_path / "got"))
+    got = sorted(pixels(path) for path in (tmp_path / "got").iterdir())
+    assert got == sorted(pixels(io.BytesIO(data)) for data in files.values())
+
+
+@asynccontextmanager
+async def storescp(folder: Path, port: int) -> AsyncIterator[None]:
+    """DCMTK's receiver, listening."""
+    from tests.gateways.dicom.doors import tool
+
+    folder.mkdir()
+    async with trio.open_nursery() as nursery:
+        words = [tool("storescp"), "-aet", "WARD", "-od", str(folder), str(port)]
+        await nursery.start(
+            lambda task_status: trio.run_process(
+                words, task_status=task_status, check=False, deliver_cancel=end
+            )
+        )
+        with trio.fail_after(10):
+            while True:
+                try:
+                    stream = await trio.open_tcp_stream("127.0.0.1", port)
+                except OSError:
+                    await trio.sleep(0.05)
+                else:
+                    await stream.aclose()
+                    break
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def end(process: trio.Process) -> None:
+    process.kill()
+    await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.timeout(180)
+async def test_movescu_of_a_study_that_another_clinic_holds(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    files = study_of(7)
+    async with street(tmp_path) as houses, storescp(tmp_path / "got", port):
+        nord = await houses.founder()
+        sued = await houses.member("Süd", nord)
+        await sued.take_in(tmp_path / "s", files)
+        book = Atlas(Known("WARD", "127.0.0.1", port))
+        async with opened(nord.up.mesh, book=book) as door:
+            said = await dcmtk("movescu", door, "-aem", "WARD", *WANTED)
+            assert "Received Final Move Response (Success)" in said
+            unknown = await dcmtk_fails("movescu", door, "-aem", "NOBODY", *WANTED)
+            assert "MoveDestinationUnknown" in unknown.stdout
+    got = sorted(pixels(path) for path in (tmp_path / "got").iterdir())
+    assert got == sorted(pixels(io.BytesIO(data)) for data in files.values())
+
+
+@pytest.mark.timeout(180)
+async def test_pynetdicom_gets_a_series(tmp_path: Path) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        await nord.take_in(tmp_path / "n", study_of(3) | {"o": instance(9, series="2")})
+        async with opened(nord.up.mesh) as door:
+            got, statuses = await trio.to_thread.run_sync(get_by_pynetdicom, door)
+    assert got == [f"1.2.826.0.1.7.1.{n}" for n in range(3)]
+    assert statuses[-1] == 0
+
+
+def get_by_pynetdicom(door: Opened) -> tuple[list[str], list[int]]:
+    from pydicom.dataset import Dataset
+    from pynetdicom import AE, build_role, evt
+
+    got: list[str] = []
+
+    def keep(event: Any) -> int:
+        got.append(str(event.request.AffectedSOPInstanceUID))
+        return 0
+
+    ae = AE(ae_title="PYNET")
+    ae.add_requested_context(STUDY_ROOT_GET)
+    ae.add_requested_context(CT, EXPLICIT_LITTLE)
+    association = ae.associate(
+        door.host,
+        door.port,
+        ae_title="MESHPACS",
+        ext_neg=[build_role(CT, scp_role=True)],
+        evt_handlers=[(evt.EVT_C_STORE, keep)],
+    )
+    assert association.is_established
+    wanted = Dataset()
+    wanted.QueryRetrieveLevel = "SERIES"
+    wanted.StudyInstanceUID = "1.2.826.0.1.7"
+    wanted.SeriesInstanceUID = "1.2.826.0.1.7.1"
+    statuses = [int(s.Status) for s, _ in association.send_c_get(wanted, STUDY_ROOT_GET)]
+    association.release()
+    return sorted(got), statuses
