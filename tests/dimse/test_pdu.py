@@ -244,6 +244,22 @@ def test_there_are_no_more_contexts_than_odd_bytes() -> None:
         read(encode(pdu))
 
 
+def lengthened(pdu: Pdu, more: bytes) -> bytes:
+    """A PDU with more bytes at its end."""
+    data = encode(pdu) + more
+    return data[:2] + (len(data) - 6).to_bytes(4, "big") + data[6:]
+
+
+def test_an_answer_passes_over_what_it_does_not_know() -> None:
+    answer = AssociateAccept("A", "B", (), USER)
+    assert read(lengthened(answer, b"\x77\0\0\3abc")) == [answer]
+
+
+def test_an_item_whose_head_is_cut_off_is_refused() -> None:
+    with pytest.raises(MalformedPdu, match="item's head"):
+        read(lengthened(REQUEST, b"\x77\0"))
+
+
 def test_a_user_item_of_a_wrong_size_is_refused() -> None:
     pdu = AssociateRequest(
         "A", "B", REQUEST.contexts, User(0, "1.2", roles=(Role("1.2.3", scu=True, scp=False),))

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import structlog.testing
 import trio
 import trio.testing
 
@@ -63,6 +64,12 @@ def test_a_folder_is_no_book(tmp_path: Path) -> None:
         read_book(tmp_path)
 
 
+def test_a_book_has_so_many_entries_and_no_more(tmp_path: Path) -> None:
+    write_book(tmp_path / "aes.toml", [CT] * 1025)
+    with pytest.raises(LocalFault, match="has 1025 entries"):
+        read_book(tmp_path / "aes.toml")
+
+
 def test_a_title_has_sixteen_characters_at_most() -> None:
     check_entry(Entry("X" * 16, "h"), "here")
     for title in ("X" * 17, " X", "X\\Y", "Ä"):
@@ -87,20 +94,34 @@ async def test_a_caller_may_what_the_entries_for_its_title_and_place_say(tmp_pat
 
 
 async def test_a_change_is_taken_whole_or_kept_out(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("meshpacs.node.book.LOOK_S", 0.01)
     file = tmp_path / "aes.toml"
-    async with watched(file) as book:
-        assert book.allows("CT1", "192.0.2.7") == frozenset()
-        write_book(file, [CT])
-        await trio.sleep(2)
-        assert book.allows("CT1", "192.0.2.7")
-        file.write_text("[[ae", encoding="utf-8")
-        await trio.sleep(2)
-        assert book.allows("CT1", "192.0.2.7")
-        file.unlink()
-        await trio.sleep(2)
-        assert not book.allows("CT1", "192.0.2.7")
+    with structlog.testing.capture_logs() as lines:
+        async with watched(file) as book:
+
+            async def told(count: int) -> None:
+                with trio.fail_after(10):
+                    while len(lines) < count:
+                        await trio.sleep(0.01)
+
+            assert book.allows("CT1", "192.0.2.7") == frozenset()
+            write_book(file, [CT])
+            await told(2)
+            assert book.allows("CT1", "192.0.2.7")
+            file.write_text("[[ae", encoding="utf-8")
+            await told(3)
+            assert book.allows("CT1", "192.0.2.7")
+            file.unlink()
+            await told(4)
+            assert not book.allows("CT1", "192.0.2.7")
+    assert [line["event"] for line in lines] == [
+        "ae_book_in_force",
+        "ae_book_in_force",
+        "ae_book_kept_out",
+        "ae_book_in_force",
+    ]
 
 
 async def test_a_name_that_nobody_knows_lets_nobody_in(tmp_path: Path) -> None:
