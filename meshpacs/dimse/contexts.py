@@ -24,6 +24,7 @@ from meshpacs.model.query import Rules
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 
 IMPLEMENTATION_CLASS = "2.25.149817340917351205120373893024519874031"
 """This implementation, a UUID under 2.25 as PS3.5 B.2 allows; the archive writes the same one."""

@@ -239,6 +239,10 @@ IDENTIFIER_BYTES = 1024 * 1024
 IDENTIFIER_DEPTH = 8
 """Nested sequences in an identifier; ours reach 2. A guess."""
 
+REWRITTEN_BYTES = 1024**3
+"""One data set that is rewritten in another byte order or with other VRs; it is then three times
+in memory. A guess: CT, MR and US without compression stay below."""
+
 DICOM_ASSOCIATIONS = 64
 """Associations of all callers at once; more are rejected as beyond a local limit. A guess."""
 

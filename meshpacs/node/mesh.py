@@ -107,6 +107,14 @@ class Retrieving(Protocol):
         """
         ...
 
+    async def rewritten(self, entry: Entry, transfer_syntax: str) -> bytes:
+        """The whole data set in another byte order or with other VRs, values unchanged.
+
+        Raises:
+            MeshError: it cannot be read, or not be written so; the error says why.
+        """
+        ...
+
 
 class Importing(Protocol):
     """An import under way; leaving its context stops it between two files."""

@@ -4,9 +4,15 @@ from collections.abc import AsyncIterator
 
 import trio
 
+from meshpacs.archive.rewriting import rewrite
 from meshpacs.model.content import Entry, leaf_count
+from meshpacs.model.errors import Unavailable
+from meshpacs.model.limits import REWRITTEN_BYTES
 from meshpacs.node.fetcher import Following
 from meshpacs.node.vault import Vault
+
+_REWRITING = trio.CapacityLimiter(2)
+"""Data sets rewritten at once: each is whole in memory. A guess."""
 
 
 class Retrieving:
@@ -36,6 +42,19 @@ class Retrieving:
         return await self._vault.read(
             lambda: archive.read_leaf(entry.root, index, entry.transfer_syntax)
         )
+
+    async def rewritten(self, entry: Entry, transfer_syntax: str) -> bytes:
+        """An instance that has come, in another byte order or with other VRs."""
+        archive = self._vault.archive
+
+        def work() -> bytes:
+            if entry.size_bytes > REWRITTEN_BYTES:
+                raise Unavailable(f"More than {REWRITTEN_BYTES} bytes are not rewritten.")
+            leaves = range(leaf_count(entry.size_bytes))
+            data = b"".join(archive.read_leaf(entry.root, n, entry.transfer_syntax) for n in leaves)
+            return rewrite(data, entry.transfer_syntax, transfer_syntax)
+
+        return await trio.to_thread.run_sync(work, limiter=_REWRITING, abandon_on_cancel=True)
 
     @staticmethod
     def leaves(entry: Entry) -> int:

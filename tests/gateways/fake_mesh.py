@@ -257,6 +257,10 @@ class FakeRetrieving:
             await trio.sleep_forever()
         raise StopAsyncIteration
 
+    async def rewritten(self, entry: Entry, transfer_syntax: str) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return f"{entry.sop_uid} in {transfer_syntax}".encode()
+
     def leaves(self, entry: Entry) -> int:
         return leaf_count(entry.size_bytes)
 

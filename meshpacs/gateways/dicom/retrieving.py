@@ -19,7 +19,7 @@ from meshpacs.dimse.commands import (
     StoreRequest,
     StoreResponse,
 )
-from meshpacs.dimse.contexts import EXPLICIT_LITTLE
+from meshpacs.dimse.contexts import EXPLICIT_LITTLE, Context
 from meshpacs.dimse.elements import read_data_set
 from meshpacs.dimse.faults import IdentifierMismatch, MalformedIdentifier
 from meshpacs.dimse.identifiers import Selected, read_selection, write_failed
@@ -40,6 +40,7 @@ from meshpacs.dimse.statuses import (
 from meshpacs.gateways.dicom.caller import Caller, Operation
 from meshpacs.gateways.dicom.requesting import Requestor, Wish, associated
 from meshpacs.gateways.dicom.sending import (
+    PLAIN,
     CannotSend,
     context_for,
     pairs_for,
@@ -396,14 +397,25 @@ class _Delivery:
             )
         return self._open[batch]
 
+    async def _way_for(self, entry: Entry) -> tuple[Requestor, Context]:
+        """As it is stored, or else rewritten, which may have been proposed in another batch."""
+        pairs = (entry.sop_class, (entry.transfer_syntax,)), (entry.sop_class, PLAIN)
+        refused = CannotSend("Nothing was proposed for it.")
+        for batch in dict.fromkeys(
+            self._batch_of[pair] for pair in pairs if pair in self._batch_of
+        ):
+            requestor = await self._requestor(batch)
+            try:
+                return requestor, context_for(entry, requestor.agreement, to_scp=False)
+            except CannotSend as refusal:
+                refused = refusal
+        raise refused
+
     async def store(self, source: Retrieving, entry: Entry) -> int:
         if self._gone:
             raise CannotSend(self._gone)
         try:
-            requestor = await self._requestor(
-                self._batch_of[entry.sop_class, (entry.transfer_syntax,)]
-            )
-            context = context_for(entry, requestor.agreement, to_scp=False)
+            requestor, context = await self._way_for(entry)
             request = StoreRequest(
                 has_data=True,
                 message_id=requestor.next_id(),

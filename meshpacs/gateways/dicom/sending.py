@@ -6,7 +6,14 @@ from dataclasses import dataclass
 import structlog
 
 from meshpacs.dimse.commands import StoreRequest
-from meshpacs.dimse.contexts import Agreement, Context
+from meshpacs.dimse.contexts import (
+    DEFLATED,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    Agreement,
+    Context,
+)
 from meshpacs.dimse.messages import command_pdus, data_pdus
 from meshpacs.gateways.dicom.channel import Channel
 from meshpacs.model.content import Entry
@@ -14,6 +21,12 @@ from meshpacs.model.errors import MeshError, Unavailable
 from meshpacs.node.mesh import Retrieving
 
 log = structlog.get_logger()
+
+
+PLAIN = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
+"""What can be written of what holds no compressed pixels."""
+
+UNCOMPRESSED = frozenset({EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED})
 
 
 class CannotSend(Exception):
@@ -29,25 +42,31 @@ class Originator:
 
 
 def context_for(entry: Entry, agreement: Agreement, *, to_scp: bool) -> Context:
-    """The context that an instance can be sent on, as it is stored.
+    """The context that an instance can be sent on: as it is stored, else with its values rewritten.
 
     `to_scp`: the requestor of the association is to be its SCP (in a C-GET).
 
     Raises:
         CannotSend: there is none.
     """
-    for context in agreement.of(entry.sop_class):
-        if context.transfer_syntax == entry.transfer_syntax and (context.scp or not to_scp):
+    usable = [c for c in agreement.of(entry.sop_class) if c.scp or not to_scp]
+    for context in usable:
+        if context.transfer_syntax == entry.transfer_syntax:
+            return context
+    for context in usable:
+        if entry.transfer_syntax in UNCOMPRESSED and context.transfer_syntax in PLAIN:
             return context
     raise CannotSend(f"No context was accepted for {entry.sop_class}, {entry.transfer_syntax}.")
 
 
 def pairs_for(entries: Iterable[Entry]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Abstract syntaxes with the transfer syntax of each: what sending these instances needs."""
-    return tuple(
-        (sop_class, (syntax,))
-        for sop_class, syntax in dict.fromkeys((e.sop_class, e.transfer_syntax) for e in entries)
-    )
+    pairs: dict[tuple[str, tuple[str, ...]], None] = {}
+    for entry in sorted(entries, key=lambda entry: entry.sop_class):
+        pairs[entry.sop_class, (entry.transfer_syntax,)] = None
+        if entry.transfer_syntax in UNCOMPRESSED:
+            pairs[entry.sop_class, PLAIN] = None
+    return tuple(pairs)
 
 
 async def send_instance(
@@ -61,7 +80,10 @@ async def send_instance(
     """
     count = source.leaves(entry)
     try:
-        piece = await source.leaf(entry, 0) if count else b""
+        if context.transfer_syntax != entry.transfer_syntax:
+            piece, count = await source.rewritten(entry, context.transfer_syntax), 1
+        else:
+            piece = await source.leaf(entry, 0) if count else b""
     except MeshError as fault:
         log.warning("dicom_instance_unreadable", sop_instance=entry.sop_uid, what=fault.what)
         raise CannotSend(fault.what) from fault

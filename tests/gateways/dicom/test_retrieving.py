@@ -171,6 +171,27 @@ async def test_what_cannot_be_sent_is_counted_and_listed() -> None:
     assert sorted(heard.failed) == sorted(e.sop_uid for e in (lost, other, packed, damaged))
 
 
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.2"])
+async def test_values_are_rewritten_where_the_receiver_wants_them_otherwise(syntax: str) -> None:
+    held = FakeMesh(held={entry(1, 3, syntax=syntax): b"abc"})
+    async with opened(held) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
+        heard = await get(requestor, ONE)
+    assert counts(heard.end) == (None, 1, 0, 0)
+    assert heard.instances == {f"{STUDY}.1": f"{STUDY}.1 in {EXPLICIT_LITTLE}".encode()}
+
+
+async def test_a_move_asks_for_what_is_stored_first() -> None:
+    implicit = "1.2.840.10008.1.2"
+    receiver = FakeMesh()
+    held = FakeMesh(held={entry(1, 3, syntax=implicit): b"abc"})
+    async with opened(receiver, "WARD") as ward:
+        book = Atlas(Known("WARD", ward.host, ward.port))
+        async with opened(held, book=book) as door, door.called(pairs=MOVE_PAIRS) as requestor:
+            assert (await move(requestor, "WARD")).status == 0
+    assert receiver.asked == [("arrival", CT, f"{STUDY}.1", implicit, "MESHPACS")]
+    assert receiver.arrived == [b"abc"]
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "counted"),
     [
@@ -381,6 +402,47 @@ async def test_getscu_of_a_study_that_another_clinic_holds(tmp_path: Path) -> No
             await dcmtk("getscu", door, *WANTED, "-od", str(tmp_path / "got"))
     got = sorted(pixels(path) for path in (tmp_path / "got").iterdir())
     assert got == sorted(pixels(io.BytesIO(data)) for data in files.values())
+
+
+SYNTAXES = (
+    ("MR_small_implicit.dcm", ()),
+    ("MR_small.dcm", ()),
+    ("MR_small_bigendian.dcm", ()),
+    ("image_dfl.dcm", ()),
+    ("image_dfl.dcm", ("+xi",)),
+    ("JPEG2000.dcm", ("+xw",)),
+    ("SC_rgb_jpeg_gdcm.dcm", ("+xs",)),
+    ("MR_small_jp2klossless.dcm", ("+xv",)),
+    ("MR_small_jpeg_ls_lossless.dcm", ("+xt",)),
+    ("SC_rgb_jpeg_dcmtk.dcm", ("+xy",)),
+    ("MR_small_RLE.dcm", ("+xr",)),
+)
+"""Files of many transfer syntaxes, and what getscu proposes: by default what is not compressed."""
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("name", "options"), SYNTAXES)
+async def test_getscu_is_given_what_it_can_take(
+    tmp_path: Path, name: str, options: tuple[str, ...]
+) -> None:
+    source = Path(pydicom.__file__).parent / "data" / "test_files" / name
+    before = pydicom.dcmread(source)
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        await nord.take_in(tmp_path / "n", {name: source.read_bytes()})
+        (tmp_path / "got").mkdir()
+        study = ("-S", "-k", "QueryRetrieveLevel=STUDY", "-k")
+        uid = f"StudyInstanceUID={before.StudyInstanceUID}"
+        async with opened(nord.up.mesh) as door:
+            await dcmtk("getscu", door, *options, *study, uid, "-od", str(tmp_path / "got"))
+    (path,) = (tmp_path / "got").iterdir()
+    after = pydicom.dcmread(path)
+    assert after.SOPInstanceUID == before.SOPInstanceUID
+    if name == "MR_small_bigendian.dcm":
+        before = pydicom.dcmread(source.with_name("MR_small.dcm"))
+    assert after.PixelData.rstrip(b"\0") == before.PixelData.rstrip(b"\0")
+    compressed = options not in ((), ("+xi",))
+    assert after.file_meta.TransferSyntaxUID.is_encapsulated is compressed
 
 
 @asynccontextmanager
