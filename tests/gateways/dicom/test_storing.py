@@ -62,7 +62,11 @@ async def sent_raw(door: Opened, path: Path) -> int:
 
 def data_set(path: Path) -> bytes:
     """The bytes behind the file meta information."""
-    data = path.read_bytes()
+    return data_set_of(path.read_bytes())
+
+
+def data_set_of(data: bytes) -> bytes:
+    """The same of a file that is in memory."""
     length = int.from_bytes(data[140:144], "little")
     assert data[132:138] == b"\2\0\0\0UL"
     return data[144 + length :]
