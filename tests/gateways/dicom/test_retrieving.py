@@ -41,7 +41,7 @@ from meshpacs.node.views import NobodyHasIt
 from tests.gateways.dicom.doors import CT, MR, PLAIN, Opened, Strangers, dcmtk, dcmtk_fails, opened
 from tests.gateways.fake_mesh import STUDY, FakeMesh
 from tests.node.clinics import instance
-from tests.node.houses import street
+from tests.node.houses import House, street
 
 PATIENT_ID, STUDY_UID, SERIES_UID, SOP_UID = 0x0010_0020, 0x0020_000D, 0x0020_000E, 0x0008_0018
 JPEG = "1.2.840.10008.1.2.4.50"
@@ -310,13 +310,15 @@ class Atlas(Strangers):
         return tuple(known for known in self.known if known.title == title)
 
 
-async def move(requestor: Requestor, destination: str) -> MoveResponse:
+async def move(
+    requestor: Requestor, destination: str, keys: list[tuple[int, Value]] | None = None
+) -> MoveResponse:
     """Ask for the study to be sent there; the last response."""
     context = requestor.agreement.of(STUDY_ROOT_MOVE)[0]
     request = MoveRequest(
         has_data=True, message_id=3, sop_class=STUDY_ROOT_MOVE, destination=destination
     )
-    data = write_query(Level.STUDY, ONE, explicit=True)
+    data = write_query(Level.STUDY, keys or ONE, explicit=True)
     await requestor.channel.send(context.id, request, data)
     while True:
         _, command, _ = await requestor.receive()
@@ -496,6 +498,50 @@ async def test_movescu_of_a_study_that_another_clinic_holds(tmp_path: Path) -> N
             assert "MoveDestinationUnknown" in unknown.stdout
     got = sorted(pixels(path) for path in (tmp_path / "got").iterdir())
     assert got == sorted(pixels(io.BytesIO(data)) for data in files.values())
+
+
+INSTANCES = 24
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("who", ["get", "move"])
+async def test_a_holder_that_dies_midway_is_replaced_by_the_next(
+    tmp_path: Path, who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshpacs.gateways.dicom.requesting.IDENTIFIER_BYTES", 10_000_000)
+    files = {f"{n}.dcm": instance(n, size=1_200_000) for n in range(INSTANCES)}
+    receiver = FakeMesh()
+    async with street(tmp_path) as houses, opened(receiver, "WARD") as ward:
+        nord = await houses.founder()
+        sued = await houses.member("Süd", nord)
+        ost = await houses.member("Ost", nord)
+        await sued.take_in(tmp_path / "s", files)
+        await ost.take_in(tmp_path / "o", files)
+        book = Atlas(Known("WARD", ward.host, ward.port))
+        async with opened(nord.up.mesh, book=book) as door:
+            pairs = (*GET_PAIRS, *MOVE_PAIRS)
+            async with (
+                door.called(pairs=pairs, roles=ROLES) as requestor,
+                trio.open_nursery() as nursery,
+            ):
+                nursery.start_soon(dies, sued, nord)
+                study: list[tuple[int, Value]] = [(STUDY_UID, ("1.2.826.0.1.7",))]
+                if who == "get":
+                    end: GetResponse | MoveResponse = (await get(requestor, study)).end
+                else:
+                    end = await move(requestor, "WARD", study)
+    assert end.status == 0
+    assert counts(end) == (None, INSTANCES, 0, 0)
+
+
+async def dies(holder: House, asker: House) -> None:
+    """Stop a holder as soon as the first instance of a fetch has come, from whomever."""
+    under_way = asker.up.mesh._fetcher._fetches
+    with trio.fail_after(30):
+        while not any(fetch.landed for fetch in under_way.values()):
+            await trio.sleep(0.001)
+    assert any(len(fetch.landed) < INSTANCES for fetch in under_way.values())
+    await holder.stop()
 
 
 @pytest.mark.timeout(180)
