@@ -46,6 +46,9 @@ from meshpacs.model.limits import PDU_BYTES
 RECEIVE_BYTES = 256 * 1024
 """The one buffer that is read into: two of DCMTK's largest PDUs. A guess."""
 
+STEPS = 64
+"""PDUs or pieces taken in before others have a turn. A guess: below a millisecond."""
+
 SEND_S = 60.0
 """Seconds without any progress after which a peer that does not read is let go. A guess: a
 workstation may write to a slow disk."""
@@ -86,6 +89,8 @@ class Channel:
         self._lost = False
         self._over = False
         self._sending = trio.Lock()
+        self._torn = False
+        """Whether a PDU was begun and not ended: what is sent then would be taken for its rest."""
         with contextlib.suppress(OSError):  # it has hung up already
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -110,6 +115,8 @@ class Channel:
 
     async def _step(self) -> None:
         """Take in what was read, or read."""
+        if self._reading.due():
+            await trio.lowlevel.checkpoint()
         try:
             read = next(self._reading.events, None)
         except PeerFault as fault:
@@ -243,14 +250,17 @@ class Channel:
 
     async def _send(self, data: bytes) -> None:
         async with self._sending:
-            await self._put(data)
+            if not self._torn:
+                await self._put(data)
 
     async def _put(self, data: bytes) -> None:
         view = memoryview(data)
+        self._torn = True
         try:
             while view:
                 with trio.fail_after(SEND_S):
                     view = view[await self._sock.send(view) :]
+            self._torn = False
         except (OSError, trio.TooSlowError) as error:
             self.association.transport_closed(_now())
             self._over = True
@@ -266,6 +276,12 @@ class _Reading:
         self.buffer = memoryview(bytearray(RECEIVE_BYTES))
         self.events: Iterator[Pdu | DataFragment] = iter(())
         self._reader = PduReader()
+        self._steps = 0
+
+    def due(self) -> bool:
+        """Whether others should have a turn: a buffer can hold 20,000 PDUs of a few bytes."""
+        self._steps = (self._steps + 1) % STEPS
+        return self._steps == 0
 
     def feed(self, size: int) -> None:
         """So many bytes were read into the buffer."""
