@@ -16,10 +16,8 @@ from meshpacs.dimse.commands import (
     GetResponse,
     MoveRequest,
     MoveResponse,
-    StoreRequest,
-    StoreResponse,
 )
-from meshpacs.dimse.contexts import EXPLICIT_LITTLE, Context
+from meshpacs.dimse.contexts import EXPLICIT_LITTLE
 from meshpacs.dimse.elements import read_data_set
 from meshpacs.dimse.faults import IdentifierMismatch, MalformedIdentifier
 from meshpacs.dimse.identifiers import Selected, read_selection, write_failed
@@ -38,18 +36,11 @@ from meshpacs.dimse.statuses import (
     is_warning,
 )
 from meshpacs.gateways.dicom.caller import Caller, Operation
-from meshpacs.gateways.dicom.requesting import Requestor, Wish, associated
-from meshpacs.gateways.dicom.sending import (
-    PLAIN,
-    CannotSend,
-    context_for,
-    pairs_for,
-    send_instance,
-)
+from meshpacs.gateways.dicom.delivery import Delivery, NoRetrieval, RoundTrip
+from meshpacs.gateways.dicom.sending import CannotSend
 from meshpacs.model.attributes import PATIENT_ID, STUDY_INSTANCE_UID, Level
 from meshpacs.model.content import Entry
-from meshpacs.model.errors import MeshError, PeerFault, Unavailable
-from meshpacs.model.limits import PRESENTATION_CONTEXTS
+from meshpacs.model.errors import MeshError
 from meshpacs.model.query import Query
 from meshpacs.node.mesh import Retrieving
 from meshpacs.node.views import NobodyHasIt
@@ -58,9 +49,6 @@ log = structlog.get_logger()
 
 PENDING_S = 2.0
 """Seconds between two pending responses. PS3.4 leaves it open; 5 s are promised."""
-
-SUB_OPERATION_S = 120.0
-"""Seconds that a receiver has to answer one C-STORE. A guess: some write to slow shares."""
 
 
 @dataclass(slots=True)
@@ -91,17 +79,8 @@ class Tally:
 Store = Callable[[Retrieving, Entry], Awaitable[int]]
 """Sends one instance and returns the receiver's status."""
 
-
 Way = Callable[[Sequence[Entry]], AbstractAsyncContextManager[Store]]
 """Opens the way to the receiver of these instances."""
-
-
-class _Refused(Exception):
-    """The whole retrieval is answered with this status."""
-
-    def __init__(self, status: int, comment: str = "", offending: tuple[int, ...] = ()) -> None:
-        super().__init__(comment)
-        self.status, self.comment, self.offending = status, comment, offending
 
 
 async def get(
@@ -109,7 +88,7 @@ async def get(
 ) -> None:
     """Answer a C-GET: the instances go out on the same association."""
     answer = GetResponse(responded_id=request.message_id, sop_class=request.sop_class)
-    round_trip = _RoundTrip(caller, request.priority, operation)
+    round_trip = RoundTrip(caller, request.priority, operation)
 
     @asynccontextmanager
     async def way(_entries: Sequence[Entry]) -> AsyncIterator[Store]:
@@ -135,9 +114,9 @@ async def move(
                 candidates=[entry.address for entry in known],
                 mend=f"meshpacs dicom ae add {request.destination} HOST:PORT",
             )
-            raise _Refused(MOVE_DESTINATION_UNKNOWN, f"{len(known)} machines have this title.")
+            raise NoRetrieval(MOVE_DESTINATION_UNKNOWN, f"{len(known)} machines have this title.")
         async with AsyncExitStack() as stack:
-            delivery = _Delivery(caller, request, known[0].host, known[0].port, entries, stack)
+            delivery = Delivery(caller, request, known[0].host, known[0].port, entries, stack)
             await delivery.begin()
             yield delivery.store
 
@@ -166,7 +145,7 @@ class _Retrieval:
         end = self._answer
         try:
             await self._retrieve(data, way)
-        except _Refused as refusal:
+        except NoRetrieval as refusal:
             end = replace(
                 end,
                 status=refusal.status,
@@ -238,15 +217,15 @@ class _Retrieval:
 
     def _selected(self, data: bytes | None) -> Selected:
         if data is None:
-            raise _Refused(UNABLE_TO_PROCESS, "The identifier is too large.")
+            raise NoRetrieval(UNABLE_TO_PROCESS, "The identifier is too large.")
         levels = QUERY_RETRIEVE[self._context.abstract_syntax].levels
         try:
             read = read_data_set(data, explicit=self._explicit, default=self._caller.default_codec)
             return read_selection(read, levels)
         except IdentifierMismatch as fault:
-            raise _Refused(IDENTIFIER_MISMATCH, fault.what, fault.offending) from fault
+            raise NoRetrieval(IDENTIFIER_MISMATCH, fault.what, fault.offending) from fault
         except MalformedIdentifier as fault:
-            raise _Refused(UNABLE_TO_PROCESS, fault.what) from fault
+            raise NoRetrieval(UNABLE_TO_PROCESS, fault.what) from fault
 
     async def _sources(self, selected: Selected, stack: AsyncExitStack) -> list[Retrieving]:
         keys = selected.keys
@@ -275,7 +254,7 @@ class _Retrieval:
             async with self._caller.mesh.find(query, None, local_only=True) as finding:
                 found = await finding.result()
         except MeshError as fault:
-            raise _Refused(CANNOT_COUNT_MATCHES, fault.what) from fault
+            raise NoRetrieval(CANNOT_COUNT_MATCHES, fault.what) from fault
         return tuple(
             str(match.record[STUDY_INSTANCE_UID][0])
             for match in found.matches
@@ -288,10 +267,10 @@ class _Retrieval:
         except NobodyHasIt as fault:
             if fault.silent:
                 comment = f"NOT FOUND, AND {fault.silent} MEMBERS ARE SILENT"
-                raise _Refused(CANNOT_PERFORM_SUB_OPERATIONS, comment) from fault
+                raise NoRetrieval(CANNOT_PERFORM_SUB_OPERATIONS, comment) from fault
             return ()
         except MeshError as fault:
-            raise _Refused(CANNOT_COUNT_MATCHES, fault.what) from fault
+            raise NoRetrieval(CANNOT_COUNT_MATCHES, fault.what) from fault
 
     # ------------------------------------------------------------ sub-operations
 
@@ -328,108 +307,3 @@ class _Retrieval:
                 tally.count(entry.sop_uid, status)
         if not operation.cancelled:
             tally.failed.extend(left)  # what nobody could give
-
-
-class _RoundTrip:
-    """Sub-operations on the association that the C-GET came on."""
-
-    def __init__(self, caller: Caller, priority: int, operation: Operation) -> None:
-        self._caller = caller
-        self._priority = priority
-        self._operation = operation
-        self._last_id = 0
-
-    async def store(self, source: Retrieving, entry: Entry) -> int:
-        channel, operation = self._caller.channel, self._operation
-        context = context_for(entry, channel.agreement, to_scp=True)
-        self._last_id = self._last_id % 65_535 + 1
-        request = StoreRequest(
-            has_data=True,
-            message_id=self._last_id,
-            sop_class=entry.sop_class,
-            sop_uid=entry.sop_uid,
-            priority=self._priority,
-        )
-        operation.awaited, operation.answer_came = self._last_id, trio.Event()
-        await send_instance(channel, context, request, source, entry)
-        with trio.move_on_after(SUB_OPERATION_S):
-            await operation.answer_came.wait()
-        if operation.answer is None:
-            raise Unavailable("A sub-operation was not answered.")
-        answer, operation.answer = operation.answer, None
-        return answer.status
-
-
-class _Delivery:
-    """Sub-operations on associations of ours, each for at most 128 pairs of syntaxes."""
-
-    def __init__(
-        self,
-        caller: Caller,
-        request: MoveRequest,
-        host: str,
-        port: int,
-        entries: Sequence[Entry],
-        stack: AsyncExitStack,
-    ) -> None:
-        self._caller, self._request = caller, request
-        self._host, self._port = host, port
-        self._stack = stack
-        pairs = pairs_for(entries)
-        most = PRESENTATION_CONTEXTS
-        self._batches = [pairs[at : at + most] for at in range(0, len(pairs), most)]
-        self._batch_of = {pair: n // most for n, pair in enumerate(pairs)}
-        self._open: dict[int, Requestor] = {}
-        self._gone: str = ""
-
-    async def begin(self) -> None:
-        """Reach the destination once, so that a whole retrieval fails at once if it cannot be."""
-        try:
-            await self._requestor(0)
-        except (Unavailable, PeerFault) as fault:
-            raise _Refused(CANNOT_PERFORM_SUB_OPERATIONS, fault.what) from fault
-
-    async def _requestor(self, batch: int) -> Requestor:
-        if batch not in self._open:
-            wish = Wish(self._request.destination, self._caller.called, self._batches[batch])
-            self._open[batch] = await self._stack.enter_async_context(
-                associated(self._host, self._port, wish)
-            )
-        return self._open[batch]
-
-    async def _way_for(self, entry: Entry) -> tuple[Requestor, Context]:
-        """As it is stored, or else rewritten, which may have been proposed in another batch."""
-        pairs = (entry.sop_class, (entry.transfer_syntax,)), (entry.sop_class, PLAIN)
-        refused = CannotSend("Nothing was proposed for it.")
-        for batch in dict.fromkeys(
-            self._batch_of[pair] for pair in pairs if pair in self._batch_of
-        ):
-            requestor = await self._requestor(batch)
-            try:
-                return requestor, context_for(entry, requestor.agreement, to_scp=False)
-            except CannotSend as refusal:
-                refused = refusal
-        raise refused
-
-    async def store(self, source: Retrieving, entry: Entry) -> int:
-        if self._gone:
-            raise CannotSend(self._gone)
-        try:
-            requestor, context = await self._way_for(entry)
-            request = StoreRequest(
-                has_data=True,
-                message_id=requestor.next_id(),
-                sop_class=entry.sop_class,
-                sop_uid=entry.sop_uid,
-                priority=self._request.priority,
-                originator=self._caller.title,
-                originator_id=self._request.message_id,
-            )
-            await send_instance(requestor.channel, context, request, source, entry)
-            with trio.fail_after(SUB_OPERATION_S):
-                answer = await requestor.answer(request)
-        except (Unavailable, PeerFault, trio.TooSlowError) as fault:
-            self._gone = f"The destination is gone: {type(fault).__name__}."
-            raise CannotSend(str(fault) or self._gone) from fault
-        assert isinstance(answer, StoreResponse)
-        return answer.status

@@ -368,7 +368,7 @@ async def test_a_destination_that_refuses_or_is_off_is_a702_and_named() -> None:
 async def test_more_syntaxes_than_fit_open_further_associations(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "PRESENTATION_CONTEXTS", 1)
+    monkeypatch.setattr("meshpacs.gateways.dicom.delivery.PRESENTATION_CONTEXTS", 1)
     held, receiver = mesh(1), FakeMesh()
     held.held |= {entry(8, 1, sop_class=MR): b"m", entry(9, 1, syntax=JPEG): b"j"}
     async with opened(receiver, "WARD") as ward:

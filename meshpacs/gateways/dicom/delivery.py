@@ -1,0 +1,153 @@
+"""The two ways by which retrieved instances reach their receiver."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import trio
+
+from meshpacs.dimse.commands import MoveRequest, StoreRequest, StoreResponse
+from meshpacs.dimse.contexts import Context
+from meshpacs.dimse.statuses import CANNOT_PERFORM_SUB_OPERATIONS
+from meshpacs.gateways.dicom.caller import Caller, Operation
+from meshpacs.gateways.dicom.requesting import Requestor, Wish, associated
+from meshpacs.gateways.dicom.sending import (
+    PLAIN,
+    CannotSend,
+    context_for,
+    pairs_for,
+    send_instance,
+)
+from meshpacs.model.content import Entry
+from meshpacs.model.errors import PeerFault, Unavailable
+from meshpacs.model.limits import PRESENTATION_CONTEXTS
+from meshpacs.node.mesh import Retrieving
+
+SUB_OPERATION_S = 120.0
+"""Seconds that a receiver has to answer one C-STORE. A guess: some write to slow shares."""
+
+
+class NoRetrieval(Exception):
+    """The whole retrieval is answered with this status."""
+
+    def __init__(self, status: int, comment: str = "", offending: tuple[int, ...] = ()) -> None:
+        """`comment` goes to the requestor as Error Comment, `offending` are tags."""
+        super().__init__(comment)
+        self.status, self.comment, self.offending = status, comment, offending
+
+
+class RoundTrip:
+    """Sub-operations on the association that the C-GET came on."""
+
+    def __init__(self, caller: Caller, priority: int, operation: Operation) -> None:
+        """Of one C-GET, whose responses to us `operation` is told of."""
+        self._caller = caller
+        self._priority = priority
+        self._operation = operation
+        self._last_id = 0
+
+    async def store(self, source: Retrieving, entry: Entry) -> int:
+        """Send one instance; the receiver's status.
+
+        Raises:
+            CannotSend: it cannot be sent; the next one may be.
+            Unavailable: the association is gone.
+        """
+        channel, operation = self._caller.channel, self._operation
+        context = context_for(entry, channel.agreement, to_scp=True)
+        self._last_id = self._last_id % 65_535 + 1
+        request = StoreRequest(
+            has_data=True,
+            message_id=self._last_id,
+            sop_class=entry.sop_class,
+            sop_uid=entry.sop_uid,
+            priority=self._priority,
+        )
+        operation.awaited, operation.answer_came = self._last_id, trio.Event()
+        await send_instance(channel, context, request, source, entry)
+        with trio.move_on_after(SUB_OPERATION_S):
+            await operation.answer_came.wait()
+        if operation.answer is None:
+            raise Unavailable("A sub-operation was not answered.")
+        answer, operation.answer = operation.answer, None
+        return answer.status
+
+
+class Delivery:
+    """Sub-operations on associations of ours, each for at most 128 pairs of syntaxes."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        request: MoveRequest,
+        host: str,
+        port: int,
+        entries: Sequence[Entry],
+        stack: AsyncExitStack,
+    ) -> None:
+        """Of one C-MOVE; associations that are opened end with `stack`."""
+        self._caller, self._request = caller, request
+        self._host, self._port = host, port
+        self._stack = stack
+        pairs = pairs_for(entries)
+        most = PRESENTATION_CONTEXTS
+        self._batches = [pairs[at : at + most] for at in range(0, len(pairs), most)]
+        self._batch_of = {pair: n // most for n, pair in enumerate(pairs)}
+        self._open: dict[int, Requestor] = {}
+        self._gone: str = ""
+
+    async def begin(self) -> None:
+        """Reach the destination once, so that a whole retrieval fails at once if it cannot be."""
+        try:
+            await self._requestor(0)
+        except (Unavailable, PeerFault) as fault:
+            raise NoRetrieval(CANNOT_PERFORM_SUB_OPERATIONS, fault.what) from fault
+
+    async def _requestor(self, batch: int) -> Requestor:
+        if batch not in self._open:
+            wish = Wish(self._request.destination, self._caller.called, self._batches[batch])
+            self._open[batch] = await self._stack.enter_async_context(
+                associated(self._host, self._port, wish)
+            )
+        return self._open[batch]
+
+    async def _way_for(self, entry: Entry) -> tuple[Requestor, Context]:
+        """As it is stored, or else rewritten, which may have been proposed in another batch."""
+        pairs = (entry.sop_class, (entry.transfer_syntax,)), (entry.sop_class, PLAIN)
+        refused = CannotSend("Nothing was proposed for it.")
+        for batch in dict.fromkeys(
+            self._batch_of[pair] for pair in pairs if pair in self._batch_of
+        ):
+            requestor = await self._requestor(batch)
+            try:
+                return requestor, context_for(entry, requestor.agreement, to_scp=False)
+            except CannotSend as refusal:
+                refused = refusal
+        raise refused
+
+    async def store(self, source: Retrieving, entry: Entry) -> int:
+        """Send one instance; the receiver's status.
+
+        Raises:
+            CannotSend: it cannot be sent, or nothing can be any more.
+        """
+        if self._gone:
+            raise CannotSend(self._gone)
+        try:
+            requestor, context = await self._way_for(entry)
+            request = StoreRequest(
+                has_data=True,
+                message_id=requestor.next_id(),
+                sop_class=entry.sop_class,
+                sop_uid=entry.sop_uid,
+                priority=self._request.priority,
+                originator=self._caller.title,
+                originator_id=self._request.message_id,
+            )
+            await send_instance(requestor.channel, context, request, source, entry)
+            with trio.fail_after(SUB_OPERATION_S):
+                answer = await requestor.answer(request)
+        except (Unavailable, PeerFault, trio.TooSlowError) as fault:
+            self._gone = f"The destination is gone: {type(fault).__name__}."
+            raise CannotSend(str(fault) or self._gone) from fault
+        assert isinstance(answer, StoreResponse)
+        return answer.status
