@@ -43,7 +43,8 @@ class DicomDoor:
         """
         listeners = await _listeners(addresses)
         async with trio.open_nursery() as nursery:
-            await nursery.start(trio.serve_listeners, self._serve, listeners)
+            for listener in listeners:
+                await nursery.start(trio.serve_listeners, self._serve, [listener])
             bound = [listener.socket.getsockname() for listener in listeners]
             task_status.started(tuple(write_address(name[0], name[1]) for name in bound))
             await stop.wait()

@@ -203,6 +203,14 @@ async def test_a_cancel_of_nothing_changes_nothing() -> None:
         assert await echo(requestor) == 0
 
 
+async def test_a_door_without_addresses_serves_nobody_and_ends_with_the_node() -> None:
+    stop = trio.Event()
+    async with opened(FakeMesh()) as door, trio.open_nursery() as nursery:
+        other = door_module.DicomDoor(door.door._house)
+        assert await nursery.start(other.serve, (), stop) == ()
+        stop.set()
+
+
 async def test_an_address_in_use_is_named() -> None:
     async with opened(FakeMesh()) as door:
         other = door_module.DicomDoor(door.door._house)
