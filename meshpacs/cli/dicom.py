@@ -1,6 +1,6 @@
-"""`meshpacs dicom ae`: the DICOM machines that this node knows.
+"""`meshpacs dicom`: the DICOM machines that this node knows, and whether they can be reached.
 
-These commands write the book itself; a running node takes a change over within two seconds.
+The commands of `ae` write the book itself; a running node takes a change over within two seconds.
 """
 
 from pathlib import Path
@@ -15,6 +15,70 @@ from meshpacs.node.home import Home
 @click.group()
 def dicom() -> None:
     """What concerns DICOM's own network language."""
+
+
+@dicom.command()
+@click.argument("whom", metavar="TITLE[@HOST:PORT]")
+@click.option("--calling", help="What we call ourselves. Default: this node's first AE title.")
+@json_option
+@home_option
+def check(whom: str, calling: str | None, *, as_json: bool, home: Home) -> None:
+    """Say whether a DICOM machine can be reached, or what is at fault.
+
+    TITLE is looked up in the AE book, unless an address is given. Tries the name, the address and
+    the port, the two AE titles, and a C-ECHO; exits 2 with what is wrong and what mends it.
+    """
+    import time
+
+    import trio
+
+    from meshpacs.cli.screen import milliseconds, print_json, safe
+    from meshpacs.dimse.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE
+    from meshpacs.dimse.services import VERIFICATION
+    from meshpacs.gateways.dicom.requesting import Wish, associated, verify
+
+    title, host, port = _whom(whom, home)
+    wish = Wish(
+        title,
+        calling or _own_title(home),
+        ((VERIFICATION, (EXPLICIT_LITTLE, IMPLICIT_LITTLE)),),
+    )
+
+    async def work() -> float:
+        async with associated(host, port, wish) as requestor:
+            began_s = time.perf_counter()
+            await verify(requestor)
+            return time.perf_counter() - began_s
+
+    took_us = round(trio.run(work) * 1_000_000)
+    if as_json:
+        print_json({"title": title, "host": host, "port": port, "took_us": took_us})
+        return
+    click.echo(f"{safe(title)} at {safe(host)}:{port} answers in {milliseconds(took_us)}.")
+
+
+def _whom(text: str, home: Home) -> tuple[str, str, int]:
+    """A machine's title and address."""
+    from meshpacs.model.address import parse_address
+    from meshpacs.model.errors import LocalFault
+    from meshpacs.node.book import read_book
+
+    title, at, address = text.rpartition("@")
+    if at:
+        return title, *parse_address(address)
+    known = [entry for entry in read_book(home.ae_book) if entry.title == text and entry.port]
+    if len(known) != 1:
+        raise LocalFault(
+            f"{len(known)} machines with a port are called {text!r} in the AE book.",
+            f"Say where it is: meshpacs dicom check {text}@HOST:PORT.",
+        )
+    return text, known[0].host, known[0].port
+
+
+def _own_title(home: Home) -> str:
+    from meshpacs.node.config import load_config
+
+    return load_config(home.config).ae_titles[0]
 
 
 @dicom.group()

@@ -1,11 +1,78 @@
 """`meshpacs dicom ae`: the list of machines, as a person keeps it."""
 
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from meshpacs.node.book import Entry, read_book
-from tests.cli.living import ANYWHERE, meshpacs
+from tests.cli.living import ANYWHERE, meshpacs, up
+
+
+def check(home: Path, whom: str, *words: str) -> tuple[int, str]:
+    done = meshpacs(home, "dicom", "check", whom, *words)
+    return done.code, done.out + done.err
+
+
+@contextmanager
+def listening(answer: bytes) -> Iterator[str]:
+    """Something that answers the first bytes with these and hangs up; its address."""
+
+    def serve() -> None:
+        line, _ = listener.accept()
+        with line:
+            line.recv(10_000)
+            line.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(10)
+
+
+def test_a_node_that_is_up_answers_under_its_title(home: Path) -> None:
+    with up(home) as node:
+        (address,) = node.ready["dicom"]
+        code, said = check(home, f"MESHPACS@{address}")
+        assert code == 0, said
+        assert f"MESHPACS at {address} answers in" in said
+        ae(home, "add", "MESHPACS", address)
+        assert meshpacs(home, "dicom", "check", "MESHPACS", "--json").json["title"] == "MESHPACS"
+        code, said = check(home, f"OTHER@{address}")
+        assert code == 2
+        assert "called AE title not recognized" in said
+        assert "That machine is not called OTHER" in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak DICOM"),
+        (b"", "has hung up instead of answering"),
+        (b"\x03\0\0\0\0\4\0\1\1\3", "must be told that MESHPACS may call"),
+        (b"\x03\0\0\0\0\4\0\2\3\2", "local limit exceeded. Try again later."),
+        (b"\x03\0\0\0\0\4\0\1\1\1", "no reason given. Its own log may say why."),
+    ],
+)
+def test_what_is_at_fault_is_said(home: Path, answer: bytes, words: str) -> None:
+    with listening(answer) as address:
+        code, said = check(home, f"PACS@{address}")
+    assert code == 2
+    assert words in " ".join(said.split())
+
+
+def test_a_closed_port_and_an_unknown_name_are_told_apart(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assert "refused" in check(home, f"PACS@127.0.0.1:{port}")[1]
+    code, said = check(home, "PACS@no-such-host.invalid:104")
+    assert code == 2
+    assert "cannot be reached at no-such-host.invalid:104" in said
+    assert "0 machines" in check(home, "PACS")[1]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from meshpacs.dimse.commands import Command, Request, Response
+from meshpacs.dimse.commands import Command, EchoRequest, Request, Response
 from meshpacs.dimse.contexts import (
     IMPLEMENTATION_CLASS,
     IMPLEMENTATION_VERSION,
@@ -17,6 +17,8 @@ from meshpacs.dimse.contexts import (
 from meshpacs.dimse.faults import MalformedMessage
 from meshpacs.dimse.messages import Assembly, Begun, Piece
 from meshpacs.dimse.pdu import (
+    CALLED_TITLE_NOT_RECOGNIZED,
+    CALLING_TITLE_NOT_RECOGNIZED,
     AssociateAccept,
     AssociateReject,
     AssociateRequest,
@@ -26,6 +28,8 @@ from meshpacs.dimse.pdu import (
     User,
     reject_words,
 )
+from meshpacs.dimse.services import VERIFICATION
+from meshpacs.dimse.statuses import SUCCESS
 from meshpacs.gateways.dicom.channel import Channel
 from meshpacs.model.errors import Unavailable
 from meshpacs.model.limits import IDENTIFIER_BYTES, PDU_BYTES
@@ -167,10 +171,52 @@ async def _request(channel: Channel, wish: Wish) -> None:
         if isinstance(answer, AssociateReject):
             raise Unavailable(
                 f"{wish.called} rejects the association: {reject_words(answer)}.",
-                f"It must know us as {wish.calling}, and itself be called {wish.called}.",
+                _mend(answer, wish),
             )
-        raise Unavailable(f"{wish.called} has hung up instead of answering.")
-    raise Unavailable(f"{wish.called} has not answered within {ANSWER_S:.0f} s.")
+        if channel.fault is not None:
+            raise Unavailable(
+                f"What answers there does not speak DICOM: {channel.fault.what}",
+                "Is it the right port, and does it speak DICOM without TLS?",
+            )
+        raise Unavailable(
+            f"{wish.called} has hung up instead of answering.",
+            "Its own log may say why; some hang up on titles or addresses that they do not know.",
+        )
+    raise Unavailable(
+        f"{wish.called} has not answered within {ANSWER_S:.0f} s.",
+        "Something listens there, but says nothing: is it the right port, or is TLS expected?",
+    )
+
+
+def _mend(answer: AssociateReject, wish: Wish) -> str:
+    """What to change, by the reason that was given."""
+    if answer == CALLED_TITLE_NOT_RECOGNIZED:
+        return f"That machine is not called {wish.called}; mind capital letters."
+    if answer == CALLING_TITLE_NOT_RECOGNIZED:
+        return f"That machine must be told that {wish.calling} may call, and from where."
+    return "Try again later." if answer.result != 1 else "Its own log may say why."
+
+
+async def verify(requestor: Requestor) -> None:
+    """C-ECHO (PS3.4 annex A).
+
+    Raises:
+        Unavailable: the peer does not offer it, or answers with a failure.
+        PeerFault: the peer breaks the protocol.
+    """
+    contexts = requestor.agreement.of(VERIFICATION)
+    if not contexts:
+        raise Unavailable(
+            "It has accepted the association, but not that it is verified (C-ECHO).",
+            "It may do other things all the same.",
+        )
+    request = EchoRequest(message_id=requestor.next_id(), sop_class=VERIFICATION)
+    with trio.move_on_after(ANSWER_S):
+        answer = await requestor.ask(contexts[0].id, request)
+        if answer.status != SUCCESS:
+            raise Unavailable(f"It answers a C-ECHO with the status {answer.status:04X}.")
+        return
+    raise Unavailable(f"It has not answered a C-ECHO within {ANSWER_S:.0f} s.")
 
 
 def _words(error: OSError) -> str:
