@@ -137,7 +137,7 @@ class _Session:
         """Serve one message, or begin to."""
         caller, number = self._caller, begun.context
         match begun.command:
-            case EchoRequest() as echo:
+            case EchoRequest() as echo if self._fits(number, Service.ECHO):
                 caller.done["echoed"] += 1
                 await caller.respond(
                     number,
@@ -145,7 +145,7 @@ class _Session:
                         responded_id=echo.message_id, sop_class=echo.sop_class, status=SUCCESS
                     ),
                 )
-            case StoreRequest() as request:
+            case StoreRequest() as request if self._fits(number, Service.STORE):
                 await self._alone()
                 await store(caller, number, request)
             case FindRequest() as request if self._fits(number, Service.FIND):
@@ -178,7 +178,9 @@ class _Session:
         operation.answer_came.set()
 
     def _fits(self, number: int, service: Service) -> bool:
-        return service_of(self._caller.context(number).abstract_syntax) is service
+        """Whether the caller may ask for this on that context: nothing else was granted there."""
+        context = self._caller.context(number)
+        return context.scu and service_of(context.abstract_syntax) is service
 
     async def _identifier(self) -> bytes | None:
         try:

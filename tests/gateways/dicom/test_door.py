@@ -21,6 +21,7 @@ from meshpacs.dimse.pdu import (
     AssociateReject,
     AssociateRequest,
     ProposedContext,
+    Role,
     User,
     data_head,
     encode,
@@ -223,13 +224,19 @@ async def test_an_address_in_use_is_named() -> None:
 # ---------------------------------------------------------------- C-STORE, as the archive sees it
 
 
-async def store(requestor: Requestor, data: bytes, *, sop_class: str = CT) -> Response:
+async def store(
+    requestor: Requestor,
+    data: bytes,
+    *,
+    sop_class: str = CT,
+    kind: type[Response] = StoreResponse,
+) -> Response:
     (context,) = requestor.agreement.of(CT)
     request = StoreRequest(
         has_data=True, message_id=requestor.next_id(), sop_class=sop_class, sop_uid="1.2.3"
     )
     answer = await requestor.ask(context.id, request, data)
-    assert isinstance(answer, StoreResponse)
+    assert isinstance(answer, kind)
     return answer
 
 
@@ -270,6 +277,26 @@ async def test_a_refusal_has_its_status_and_the_next_instance_is_taken(
 async def test_another_sop_class_than_was_negotiated_is_refused() -> None:
     async with opened(FakeMesh()) as door, door.called() as requestor:
         assert (await store(requestor, b"z", sop_class="1.2.3")).status == 0x0122
+
+
+async def test_a_context_is_good_for_its_own_service_alone() -> None:
+    # Who may only verify could otherwise store what says that it is of the class Verification.
+    mesh = FakeMesh()
+    async with opened(mesh) as door, door.called() as requestor:
+        (context,) = requestor.agreement.of(VERIFICATION)
+        request = StoreRequest(has_data=True, message_id=1, sop_class=VERIFICATION, sop_uid="1.2.3")
+        answer = await requestor.ask(context.id, request, b"x" * 5000)
+        assert answer.status == 0x0211
+        assert await echo(requestor) == 0
+    assert mesh.asked == []
+
+
+async def test_who_wants_to_be_scp_of_a_class_alone_does_not_store() -> None:
+    mesh = FakeMesh()
+    roles = (Role(CT, scu=False, scp=True),)
+    async with opened(mesh) as door, door.called(roles=roles) as requestor:
+        assert (await store(requestor, b"z", kind=Response)).status == 0x0211
+    assert mesh.asked == []
 
 
 async def test_what_is_offered_is_what_the_caller_may() -> None:
