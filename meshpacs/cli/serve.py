@@ -89,7 +89,7 @@ def dicom_door(node: Node, config: ConfigFile, book: Book) -> DicomDoor:
     """The DICOM front door, which asks the configuration anew for each caller."""
     titles = Titles(lambda: config.config.ae_titles, book)
     codec = partial(default_codec, config.config.default_charset)
-    return DicomDoor(House(node.mesh, titles, codec))
+    return DicomDoor(House(node.mesh, titles, codec, lambda: config.config.private_classes))
 
 
 def _say_ready(home: Home, node: Node, http: str, dicom: tuple[str, ...]) -> None:

@@ -1,6 +1,6 @@
 """SOP classes that are spoken here, by service (PS3.4, PS3.6 annex A)."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -66,10 +66,14 @@ def is_storage(sop_class: str) -> bool:
     return sop_class.startswith(STORAGE_PREFIXES[0]) or sop_class in STORAGE_PREFIXES
 
 
-def service_of(abstract_syntax: str) -> Service | None:
-    """Which service an abstract syntax of the standard belongs to, of those offered here."""
+def service_of(abstract_syntax: str, private: Container[str] = ()) -> Service | None:
+    """Which service an abstract syntax belongs to, of those offered here.
+
+    `private`: SOP classes that are stored beside those of the standard.
+    """
     if abstract_syntax == VERIFICATION:
         return Service.ECHO
     if abstract_syntax in QUERY_RETRIEVE:
         return QUERY_RETRIEVE[abstract_syntax].service
-    return Service.STORE if is_storage(abstract_syntax) else None
+    stored = is_storage(abstract_syntax) or abstract_syntax in private
+    return Service.STORE if stored else None

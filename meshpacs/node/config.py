@@ -29,6 +29,8 @@ DICOM_LISTEN = "127.0.0.1:11112"
 AE_TITLE = "MESHPACS"
 TITLES = 8
 """AE titles of one node. A guess."""
+PRIVATE_CLASSES = 256
+"""SOP classes of makers' own. A guess."""
 
 MIB = 1024 * 1024
 KEEP_FREE_MIB = DISK_RESERVE_BYTES // MIB
@@ -51,6 +53,8 @@ class Config:
     """Empty: no DICOM is spoken."""
     ae_titles: tuple[str, ...] = (AE_TITLE,)
     """The application entity titles that DICOM callers reach this node by."""
+    private_classes: tuple[str, ...] = ()
+    """SOP classes that are stored beside those of the standard: makers' own."""
     default_charset: str = "ISO_IR 100"
     """For text in data sets that declare no character set (PS3.3 C.12.1.1.2)."""
     keep_free_mib: int = KEEP_FREE_MIB
@@ -67,6 +71,7 @@ KEYS = {
     "http_listen": "http.listen",
     "dicom_listen": "dicom.listen",
     "ae_titles": "dicom.ae_titles",
+    "private_classes": "dicom.private_classes",
     "default_charset": "archive.default_charset",
     "keep_free_mib": "archive.keep_free_mib",
     "log_level": "log.level",
@@ -92,6 +97,7 @@ class _Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Dicom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: tuple[str, ...] = (DICOM_LISTEN,)
     ae_titles: tuple[str, ...] = (AE_TITLE,)
+    private_classes: tuple[str, ...] = ()
 
 
 class _Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,6 +160,7 @@ def parse_config(text: str, file: str, flags: Mapping[str, Any] | None = None) -
         http_listen=shape.http.listen,
         dicom_listen=shape.dicom.listen,
         ae_titles=shape.dicom.ae_titles,
+        private_classes=shape.dicom.private_classes,
         default_charset=shape.archive.default_charset,
         keep_free_mib=shape.archive.keep_free_mib,
         log_level=shape.log.level,
@@ -217,6 +224,7 @@ def _example(key: str) -> str:
         "mesh.advertise": '[mesh] advertise = ["clinic.example.org:7117"]',
         "http.listen": f'[http] listen = "{HTTP_LISTEN}"',
         "dicom.listen": f'[dicom] listen = ["{DICOM_LISTEN}"]',
+        "dicom.private_classes": '[dicom] private_classes = ["1.2.276.0.19.55.1.5.1.1.1"]',
         "dicom.ae_titles": f'[dicom] ae_titles = ["{AE_TITLE}"]',
         "archive.default_charset": '[archive] default_charset = "ISO_IR 100"',
         "archive.keep_free_mib": f"[archive] keep_free_mib = {KEEP_FREE_MIB}",
@@ -249,6 +257,7 @@ def _check(config: Config, file: str) -> None:
     _check_addresses(file, "http.listen", (config.http_listen,), any_port=True)
     _check_addresses(file, "dicom.listen", config.dicom_listen, any_port=True)
     _check_titles(file, config.ae_titles)
+    _check_classes(file, config.private_classes)
     for address in config.advertise:
         if is_wildcard(parse_address(address)[0]):
             raise LocalFault(
@@ -291,6 +300,20 @@ def _check_titles(file: str, titles: tuple[str, ...]) -> None:
             raise LocalFault(
                 f"{file}: dicom.ae_titles: {title!r} is no AE title.",
                 "It has 1 to 16 characters, without backslashes and without spaces at its ends.",
+            )
+
+
+def _check_classes(file: str, classes: tuple[str, ...]) -> None:
+    if len(classes) > PRIVATE_CLASSES:
+        raise LocalFault(
+            f"{file}: dicom.private_classes has {len(classes)} entries.",
+            f"Give at most {PRIVATE_CLASSES} of them.",
+        )
+    for uid in classes:
+        if not re.fullmatch(r"[0-9]+(\.[0-9]+)+", uid) or len(uid) > 64:
+            raise LocalFault(
+                f"{file}: dicom.private_classes: {uid!r} is no UID.",
+                f"See `{_example('dicom.private_classes')}`.",
             )
 
 
@@ -392,6 +415,8 @@ listen = {_quoted(config.http_listen)}
 # lists. An empty list is no DICOM at all. Addresses take effect at the next start.
 listen = {_list(config.dicom_listen)}
 ae_titles = {_list(config.ae_titles)}
+# SOP classes of makers' own that are stored too, by their UIDs; those of the standard always are.
+private_classes = {_list(config.private_classes)}
 
 [archive]
 # The character set of images that declare none (DICOM PS3.3 C.12.1.1.2). Takes effect at the next

@@ -160,8 +160,18 @@ def test_ae_titles_are_what_dicom_allows(titles: str, word: str) -> None:
         parse_config(f'name = "Nord"\n[dicom]\nae_titles = {titles}\n', "f")
 
 
+@pytest.mark.parametrize(
+    ("classes", "word"),
+    [('["private"]', "no UID"), ('["1"]', "no UID"), (str([f"1.{n}" for n in range(257)]), "257")],
+)
+def test_private_classes_are_uids(classes: str, word: str) -> None:
+    with pytest.raises(LocalFault, match=word):
+        parse_config(f'name = "Nord"\n[dicom]\nprivate_classes = {classes}\n', "f")
+
+
 def test_a_node_without_dicom_and_one_of_two_titles() -> None:
     text = 'name = "Nord"\n[dicom]\nlisten = []\nae_titles = ["NORD", "OLD PACS"]\n'
+    text += 'private_classes = ["1.2.3"]\n'
     config = parse_config(text, "f")
     assert (config.dicom_listen, config.ae_titles) == ((), ("NORD", "OLD PACS"))
     assert parse_config(default_toml(config), "f") == config

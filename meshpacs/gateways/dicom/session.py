@@ -52,6 +52,8 @@ class House:
     titles: Titles
     default_codec: Callable[[], str]
     """For identifiers that have text and declare no character set."""
+    private: Callable[[], tuple[str, ...]]
+    """SOP classes that are stored beside those of the standard."""
 
 
 async def serve_association(
@@ -74,9 +76,10 @@ async def serve_association(
         await channel.linger()
         return
     services = house.titles.services(request.calling, host)
+    private = house.private()
 
     def offer(abstract_syntax: str) -> Offer | None:
-        service = service_of(abstract_syntax)
+        service = service_of(abstract_syntax, private)
         if service not in services:
             return None
         return ANY if service is Service.STORE else PLAIN
@@ -92,14 +95,15 @@ async def serve_association(
         house.default_codec(),
     )
     await channel.accept(answer)
-    await _Session(caller).run()
+    await _Session(caller, private).run()
 
 
 class _Session:
     """One accepted association."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, private: tuple[str, ...]) -> None:
         self._caller = caller
+        self._private = private
         self._nursery: trio.Nursery
 
     async def run(self) -> None:
@@ -180,7 +184,7 @@ class _Session:
     def _fits(self, number: int, service: Service) -> bool:
         """Whether the caller may ask for this on that context: nothing else was granted there."""
         context = self._caller.context(number)
-        return context.scu and service_of(context.abstract_syntax) is service
+        return context.scu and service_of(context.abstract_syntax, self._private) is service
 
     async def _identifier(self) -> bytes | None:
         try:

@@ -28,6 +28,8 @@ from meshpacs.node.mesh import Mesh
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
 PLAIN = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
+PRIVATE = "1.2.276.0.19.55.1.5.1.1.1"
+"""A maker's own SOP class, configured."""
 
 
 class Strangers:
@@ -85,7 +87,7 @@ class Opened:
 async def opened(mesh: Mesh, *titles: str, book: Allowing | None = None) -> AsyncIterator[Opened]:
     """A door on loopback, closed at the end."""
     names = Titles(lambda: titles or ("MESHPACS",), book or Strangers())
-    door = DicomDoor(House(mesh, names, lambda: "latin_1"))
+    door = DicomDoor(House(mesh, names, lambda: "latin_1", lambda: (PRIVATE,)))
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         (address,) = await nursery.start(door.serve, ("127.0.0.1:0",), stop)

@@ -31,7 +31,7 @@ from meshpacs.dimse.services import VERIFICATION
 from meshpacs.gateways.dicom import door as door_module
 from meshpacs.gateways.dicom.requesting import Requestor
 from meshpacs.model.errors import LocalFault, Unavailable
-from tests.gateways.dicom.doors import CT, PLAIN, Opened, dcmtk, dcmtk_fails, opened
+from tests.gateways.dicom.doors import CT, PLAIN, PRIVATE, Opened, dcmtk, dcmtk_fails, opened
 from tests.gateways.fake_mesh import FakeMesh
 
 REQUEST = AssociateRequest(
@@ -304,6 +304,17 @@ async def test_what_is_offered_is_what_the_caller_may() -> None:
         pairs = ((CT, ("1.2.840.10008.1.2.4.50",)), ("1.2.3.4", PLAIN))
         async with door.called(pairs=pairs) as requestor:
             assert [c.abstract_syntax for c in requestor.agreement.contexts.values()] == [CT]
+
+
+async def test_a_makers_own_class_is_stored_where_it_is_configured() -> None:
+    mesh = FakeMesh()
+    pairs = ((PRIVATE, PLAIN), ("1.2.276.0.7", PLAIN))
+    async with opened(mesh) as door, door.called(pairs=pairs) as requestor:
+        (context,) = requestor.agreement.contexts.values()
+        assert context.abstract_syntax == PRIVATE
+        request = StoreRequest(has_data=True, message_id=1, sop_class=PRIVATE, sop_uid="1.2.3")
+        assert (await requestor.ask(context.id, request, b"abc")).status == 0
+    assert mesh.arrived == [b"abc"]
 
 
 def test_programs_that_are_missing_skip_their_tests() -> None:

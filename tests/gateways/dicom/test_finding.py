@@ -236,3 +236,22 @@ async def test_findscu_hears_of_studies_of_the_whole_mesh(tmp_path: Path) -> Non
             assert shown(await ask(door, "PatientName=nobody"), "StudyInstanceUID") == []
             # Only the row from elsewhere has to say whose number 7 is: they may be two people.
             assert len(shown(said, "IssuerOfPatientID")) == 1
+
+
+@pytest.mark.timeout(180)
+async def test_a_member_that_is_off_is_missing_in_the_answer_which_comes_in_time(
+    tmp_path: Path,
+) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Süd", nord)
+        await nord.take_in(tmp_path / "n", {"1": study(1)})
+        await sued.take_in(tmp_path / "s", {"2": study(2)})
+        await sued.stop()
+        async with opened(nord.up.mesh) as door, door.called() as requestor:
+            with trio.fail_after(10):
+                rows, _, end = await find(requestor, Level.STUDY, ALL)
+            assert [row[STUDY_UID] for row in rows] == [("1.2.826.0.1.1",)]
+            assert (end.status, end.comment) == (0, "INCOMPLETE 1/2")
+            said = await ask(door, "PatientName")
+            assert shown(said, "StudyInstanceUID") == ["1.2.826.0.1.1"]
