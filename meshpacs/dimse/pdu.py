@@ -222,7 +222,6 @@ APPLICATION_CONTEXT_NOT_SUPPORTED = AssociateReject(1, 1, 2)
 CALLING_TITLE_NOT_RECOGNIZED = AssociateReject(1, 1, 3)
 CALLED_TITLE_NOT_RECOGNIZED = AssociateReject(1, 1, 7)
 PROTOCOL_VERSION_NOT_SUPPORTED = AssociateReject(1, 2, 2)
-TEMPORARY_CONGESTION = AssociateReject(2, 3, 1)
 LOCAL_LIMIT_EXCEEDED = AssociateReject(2, 3, 2)
 """PS3.8 table 9-21."""
 

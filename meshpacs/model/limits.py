@@ -227,8 +227,8 @@ PDU_BYTES = 1024 * 1024
 """The largest P-DATA-TF that we offer to receive (PS3.8 D.1). DCMTK sends 128 KiB at most."""
 
 PDU_BYTES_LEAST = 4096
-"""The smallest maximum that we honour; a peer that can take less is refused. PS3.8 D.1.1 sets no
-least; DCMTK and PS3.8's own examples have 4,096."""
+"""The smallest maximum that we honour; a peer that takes less is rejected. PS3.8 D.1 sets no least;
+DCMTK's is 4,096."""
 
 COMMAND_BYTES = 64 * 1024
 """One command set (PS3.7 6.3.1); a list of 128 attribute tags has 512 bytes. A guess."""

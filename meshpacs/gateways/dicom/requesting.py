@@ -32,7 +32,7 @@ from meshpacs.dimse.services import VERIFICATION
 from meshpacs.dimse.statuses import SUCCESS
 from meshpacs.gateways.dicom.channel import Channel
 from meshpacs.model.errors import Unavailable
-from meshpacs.model.limits import IDENTIFIER_BYTES, PDU_BYTES
+from meshpacs.model.limits import IDENTIFIER_BYTES, PDU_BYTES, PDU_BYTES_LEAST
 
 CONNECT_S = 10.0
 """Seconds to reach a machine in the same building. A guess."""
@@ -166,6 +166,11 @@ async def _request(channel: Channel, wish: Wish) -> None:
     with trio.move_on_after(ANSWER_S):
         answer = await channel.receive()
         if isinstance(answer, AssociateAccept):
+            if 0 < answer.user.max_length < PDU_BYTES_LEAST:
+                raise Unavailable(
+                    f"{wish.called} takes {answer.user.max_length} bytes in a PDU, too few.",
+                    f"Set its maximum PDU length to at least {PDU_BYTES_LEAST}; 0 is no limit.",
+                )
             channel.agreement = agreed(request, answer)
             return
         if isinstance(answer, AssociateReject):

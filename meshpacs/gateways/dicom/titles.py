@@ -11,12 +11,14 @@ from meshpacs.dimse.pdu import (
     APPLICATION_CONTEXT_NOT_SUPPORTED,
     CALLED_TITLE_NOT_RECOGNIZED,
     CALLING_TITLE_NOT_RECOGNIZED,
+    NO_REASON_GIVEN,
     AssociateReject,
     AssociateRequest,
     reject_words,
 )
 from meshpacs.dimse.services import Service
 from meshpacs.model.address import is_loopback
+from meshpacs.model.limits import PDU_BYTES_LEAST
 from meshpacs.node.book import Entry
 
 log = structlog.get_logger()
@@ -61,6 +63,9 @@ class Titles:
         if request.called not in self.ours():
             mend = f"Call {' or '.join(self.ours())} there, or set dicom.ae_titles here."
             return self._refused(CALLED_TITLE_NOT_RECOGNIZED, request, host, mend)
+        if 0 < request.user.max_length < PDU_BYTES_LEAST:
+            mend = f"Set its maximum PDU length to at least {PDU_BYTES_LEAST}; 0 is no limit."
+            return self._refused(NO_REASON_GIVEN, request, host, mend)
         if not self.services(request.calling, host):
             mend = f"meshpacs dicom ae add {request.calling} {host}"
             return self._refused(CALLING_TITLE_NOT_RECOGNIZED, request, host, mend)

@@ -1,5 +1,6 @@
 """Associations over real sockets: let in, refused, aborted, let go (PS3.8)."""
 
+import functools
 import subprocess
 
 import pytest
@@ -18,6 +19,8 @@ from meshpacs.dimse.commands import (
 )
 from meshpacs.dimse.pdu import (
     Abort,
+    AnsweredContext,
+    AssociateAccept,
     AssociateReject,
     AssociateRequest,
     ProposedContext,
@@ -29,7 +32,7 @@ from meshpacs.dimse.pdu import (
 from meshpacs.dimse.reader import PduReader
 from meshpacs.dimse.services import VERIFICATION
 from meshpacs.gateways.dicom import door as door_module
-from meshpacs.gateways.dicom.requesting import Requestor
+from meshpacs.gateways.dicom.requesting import Requestor, Wish, associated
 from meshpacs.model.errors import LocalFault, Unavailable
 from tests.gateways.dicom.doors import CT, PLAIN, PRIVATE, Opened, dcmtk, dcmtk_fails, opened
 from tests.gateways.fake_mesh import FakeMesh
@@ -95,6 +98,45 @@ async def test_what_is_not_dicoms_application_context_is_rejected() -> None:
         await stream.send_all(encode(wanted))
         await stream.send_eof()
         assert await heard(stream) == [AssociateReject(1, 1, 2)]
+
+
+@pytest.mark.parametrize("most", [1, 6, 4095])
+async def test_who_takes_no_more_than_a_few_bytes_is_rejected(most: int) -> None:
+    # Six bytes are a PDV's head: no message would ever end.
+    tiny = AssociateRequest("MESHPACS", "TEST", REQUEST.contexts, User(most, "1.2.3"))
+    async with opened(FakeMesh()) as door, door.socket() as stream:
+        await stream.send_all(encode(tiny))
+        await stream.send_eof()
+        assert await heard(stream) == [AssociateReject(1, 1, 1)]
+
+
+@pytest.mark.parametrize("most", [0, 4096])
+async def test_who_takes_enough_or_anything_is_let_in(most: int) -> None:
+    wanted = AssociateRequest("MESHPACS", "TEST", REQUEST.contexts, User(most, "1.2.3"))
+    async with opened(FakeMesh()) as door, door.socket() as stream:
+        await stream.send_all(encode(wanted) + encode(Abort(0)))
+        await stream.send_eof()
+        (answer,) = await heard(stream)
+        assert isinstance(answer, AssociateAccept)
+
+
+async def test_an_acceptor_that_takes_a_few_bytes_is_none_to_us() -> None:
+    tiny = AssociateAccept("A", "B", (AnsweredContext(1, 0, PLAIN[0]),), User(6, "1.2"))
+    async with trio.open_nursery() as nursery:
+
+        async def answer(stream: trio.SocketStream) -> None:
+            await stream.receive_some()
+            await stream.send_all(encode(tiny))
+            await stream.receive_some()
+
+        serve = functools.partial(trio.serve_tcp, answer, 0, host="127.0.0.1")
+        (listener,) = await nursery.start(serve)
+        _, port = listener.socket.getsockname()
+        wish = Wish("A", "B", ((VERIFICATION, PLAIN),))
+        with pytest.raises(Unavailable, match="takes 6 bytes"):
+            async with associated("127.0.0.1", port, wish):
+                pass
+        nursery.cancel_scope.cancel()
 
 
 async def test_beyond_the_limit_an_association_is_rejected_and_later_let_in(
