@@ -10,6 +10,7 @@ import pytest
 
 from meshpacs.node.book import Entry, read_book
 from tests.cli.living import ANYWHERE, meshpacs, up
+from tests.node.clinics import instance
 
 
 def check(home: Path, whom: str, *words: str) -> tuple[int, str]:
@@ -46,6 +47,31 @@ def test_a_node_that_is_up_answers_under_its_title(home: Path) -> None:
         assert code == 2
         assert "called AE title not recognized" in said
         assert "That machine is not called OTHER" in said
+
+
+def test_another_archive_is_asked_as_a_workstation_would(home: Path, tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        (tmp_path / f"{number}.dcm").write_bytes(instance(1, study=f"1.2.826.0.1.{number}"))
+    with up(home) as node:
+        (address,) = node.ready["dicom"]
+        meshpacs(home, "import", *(str(tmp_path / f"{n}.dcm") for n in (1, 2, 3)))
+        whom = f"MESHPACS@{address}"
+        found = meshpacs(home, "dicom", "find", whom, "PatientName=mus*", "--json")
+        assert found.code == 0, found.err
+        assert found.json["status"] == "0000"
+        uids = sorted(row["StudyInstanceUID"] for row in found.json["rows"])
+        assert uids == [f"1.2.826.0.1.{n}" for n in (1, 2, 3)]
+        cut = meshpacs(home, "dicom", "find", whom, "--limit", "2")
+        assert cut.code == 1
+        assert "2 found, and there are more" in cut.out
+        assert "Muster^Anna" in cut.out
+        patients = meshpacs(home, "dicom", "find", whom, "--level", "patient")
+        assert "1 found. Status 0000." in patients.out
+        none = meshpacs(home, "dicom", "find", whom, "PatientName=Nobody")
+        assert (none.code, none.out) == (0, "0 found. Status 0000.\n")
+        series = meshpacs(home, "dicom", "find", whom, "--level", "series", "Modality=CT")
+        assert series.code == 1
+        assert "A900; it says: StudyInstanceUID must have a single value." in series.out
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""C-FIND as SCU: what another DICOM archive answers (PS3.4 C.4.1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import trio
+
+from meshpacs.dimse.commands import CancelRequest, FindRequest, FindResponse
+from meshpacs.dimse.contexts import EXPLICIT_LITTLE
+from meshpacs.dimse.elements import UTF_8, read_data_set
+from meshpacs.dimse.faults import MalformedMessage
+from meshpacs.dimse.identifiers import ANSWERED, write_query
+from meshpacs.dimse.statuses import is_pending
+from meshpacs.gateways.dicom.requesting import Requestor
+from meshpacs.model.attributes import UNIQUE_KEYS, Level, Record, Value, levels_to
+from meshpacs.model.errors import Unavailable
+
+ROW_S = 60.0
+"""Seconds between two responses. A guess: some archives search for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an archive has answered."""
+
+    rows: tuple[Record, ...]
+    status: int
+    comment: str
+    cut: bool
+    """There were more rows than were wanted; the rest was cancelled."""
+
+
+async def ask(
+    requestor: Requestor,
+    sop_class: str,
+    level: Level,
+    keys: Sequence[tuple[int, Value]],
+    *,
+    limit: int,
+) -> Answer:
+    """Ask, and take the rows up to a limit.
+
+    Raises:
+        Unavailable: the peer does not offer this, or is gone.
+        PeerFault: the peer breaks the protocol.
+    """
+    contexts = requestor.agreement.of(sop_class)
+    if not contexts:
+        raise Unavailable(
+            "It has accepted the association, but not that it is asked (C-FIND).",
+            "It may have to be told that we may ask.",
+        )
+    context = contexts[0]
+    explicit = context.transfer_syntax == EXPLICIT_LITTLE
+    wanted = dict(keys)
+    for above in levels_to(level):
+        if above is level or UNIQUE_KEYS[above] in wanted:
+            wanted.setdefault(UNIQUE_KEYS[above], ())
+    request = FindRequest(has_data=True, message_id=requestor.next_id(), sop_class=sop_class)
+    data = write_query(level, tuple(wanted.items()), explicit=explicit, terms=UTF_8)
+    await requestor.channel.send(context.id, request, data)
+    rows: list[Record] = []
+    cut = False
+    while True:
+        with trio.move_on_after(ROW_S):
+            _, answer, row = await requestor.receive()
+            if not isinstance(answer, FindResponse) or answer.responded_id != request.message_id:
+                raise MalformedMessage("A response came to what nobody has asked.")
+            if not is_pending(answer.status):
+                return Answer(tuple(rows), answer.status, answer.comment, cut)
+            if len(rows) < limit:
+                rows.append(_record(row, explicit=explicit))
+            elif not cut:
+                cut = True
+                cancel = CancelRequest(responded_id=request.message_id)
+                await requestor.channel.send(context.id, cancel)
+            continue
+        raise Unavailable(f"It has not answered for {ROW_S:.0f} s.")
+
+
+def _record(row: bytes, *, explicit: bool) -> Record:
+    read = read_data_set(row, explicit=explicit, default="latin_1")
+    return {tag: value for tag, value in read.record.items() if tag not in ANSWERED}
