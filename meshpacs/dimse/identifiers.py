@@ -184,11 +184,6 @@ def write_failed(uids: Iterable[str], *, explicit: bool) -> bytes:
     return write_data_set({FAILED_UIDS: tuple(uids)}, explicit=explicit)
 
 
-def read_failed(found: DataSet) -> tuple[str, ...]:
-    """The same, read."""
-    return tuple(_texts(found.record.get(FAILED_UIDS, ())))
-
-
 def write_query(
     level: Level, keys: Iterable[tuple[int, Value]], *, explicit: bool, terms: tuple[str, ...] = ()
 ) -> bytes:

@@ -28,23 +28,22 @@ class Retrieval:
     """Of its information model, from the root down."""
 
 
-_MODELS = {"1": LEVELS, "2": LEVELS[1:]}
-"""Patient Root and Study Root (PS3.4 C.6.1 and C.6.2); Patient/Study Only is retired."""
-
-_SERVICES = {"1": Service.FIND, "2": Service.MOVE, "3": Service.GET}
-
-QUERY_RETRIEVE: Mapping[str, Retrieval] = {
-    f"1.2.840.10008.5.1.4.1.2.{model}.{number}": Retrieval(service, levels)
-    for model, levels in _MODELS.items()
-    for number, service in _SERVICES.items()
-}
-
-STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
-STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
-STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
 PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
 PATIENT_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.1.2"
 PATIENT_ROOT_GET = "1.2.840.10008.5.1.4.1.2.1.3"
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
+
+QUERY_RETRIEVE: Mapping[str, Retrieval] = {
+    PATIENT_ROOT_FIND: Retrieval(Service.FIND, LEVELS),
+    PATIENT_ROOT_MOVE: Retrieval(Service.MOVE, LEVELS),
+    PATIENT_ROOT_GET: Retrieval(Service.GET, LEVELS),
+    STUDY_ROOT_FIND: Retrieval(Service.FIND, LEVELS[1:]),
+    STUDY_ROOT_MOVE: Retrieval(Service.MOVE, LEVELS[1:]),
+    STUDY_ROOT_GET: Retrieval(Service.GET, LEVELS[1:]),
+}
+"""Patient Root and Study Root (PS3.4 C.6.1 and C.6.2); Patient/Study Only is retired."""
 
 STORAGE_PREFIXES = (
     "1.2.840.10008.5.1.4.1.1.",

@@ -22,7 +22,6 @@ from meshpacs.dimse.elements import (
 )
 from meshpacs.dimse.faults import IdentifierMismatch, MalformedIdentifier
 from meshpacs.dimse.identifiers import (
-    read_failed,
     read_query,
     read_selection,
     write_failed,
@@ -276,7 +275,7 @@ def test_what_a_number_or_a_code_cannot_hold_is_left_out() -> None:
 def test_a_value_longer_than_its_vr_can_say_is_cut_between_values() -> None:
     uids = [f"2.25.{10**30 + n}" for n in range(3000)]
     data = write_failed(uids, explicit=True)
-    found = read_failed(read(data))
+    found = read(data).record[0x0008_0058]
     assert found == tuple(uids[: len(found)])
     assert 65000 < len(data) <= 65534 + 8
 

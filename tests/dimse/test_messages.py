@@ -89,3 +89,20 @@ def test_a_command_without_a_data_set_ends_its_message() -> None:
     assembly = Assembly({1, 3})
     assert assembly.take(fragment(encode(ECHO), command=True)) == Begun(1, ECHO)
     assert assembly.take(fragment(encode(ECHO), context=3, command=True)) == Begun(3, ECHO)
+
+
+def test_a_message_is_under_way_from_its_first_fragment_to_its_last() -> None:
+    assembly = Assembly({1})
+    assert not assembly.amid
+    whole = encode(STORE)
+    assembly.take(fragment(whole[:9], command=True, last=False))
+    assert under_way(assembly)
+    assembly.take(fragment(whole[9:], command=True))
+    assert under_way(assembly)
+    assembly.take(fragment(b"x"))
+    assert not under_way(assembly)
+
+
+def under_way(assembly: Assembly) -> bool:
+    """Read anew each time: the type checker does not see that calls change it."""
+    return assembly.amid

@@ -24,7 +24,7 @@ from meshpacs.dimse.commands import (
 )
 from meshpacs.dimse.contexts import EXPLICIT_LITTLE
 from meshpacs.dimse.elements import read_data_set
-from meshpacs.dimse.identifiers import read_failed, write_query
+from meshpacs.dimse.identifiers import FAILED_UIDS, write_query
 from meshpacs.dimse.pdu import Role
 from meshpacs.dimse.services import (
     PATIENT_ROOT_GET,
@@ -103,7 +103,8 @@ async def get(
             case GetResponse():
                 heard.end = command
                 if command.has_data:
-                    heard.failed = read_failed(read_data_set(body, explicit=True, default="ascii"))
+                    failed = read_data_set(body, explicit=True, default="ascii").record[FAILED_UIDS]
+                    heard.failed = tuple(map(str, failed))
                 return heard
             case _:
                 raise AssertionError(command)
