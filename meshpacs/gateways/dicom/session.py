@@ -122,6 +122,7 @@ class _Session:
             await channel.abort()
         except* Unavailable:
             how = "lost"
+            await channel.abort()  # whoever is still there waits for something that never comes
         if not how:
             how = "silent" if channel.silent else "aborted"
             if isinstance(caller.ending, ReleaseRequest):

@@ -17,6 +17,7 @@ from meshpacs.dimse.commands import (
     StoreRequest,
     StoreResponse,
 )
+from meshpacs.dimse.messages import command_pdus
 from meshpacs.dimse.pdu import (
     Abort,
     AnsweredContext,
@@ -24,6 +25,7 @@ from meshpacs.dimse.pdu import (
     AssociateReject,
     AssociateRequest,
     ProposedContext,
+    ReleaseRequest,
     Role,
     User,
     data_head,
@@ -314,6 +316,24 @@ async def test_a_refusal_has_its_status_and_the_next_instance_is_taken(
         assert (answer.status, answer.comment) == (status, "No room.")
         mesh.not_kept = None
         assert (await store(requestor, b"z")).status == 0
+
+
+async def test_a_release_in_the_middle_of_a_data_set_ends_at_once() -> None:
+    store_ = StoreRequest(has_data=True, message_id=1, sop_class=CT, sop_uid="1.2.3")
+    wanted = AssociateRequest(
+        "MESHPACS", "TEST", (ProposedContext(1, CT, PLAIN),), User(16384, "1.2.3")
+    )
+    async with opened(FakeMesh()) as door, door.socket() as stream:
+        await stream.send_all(
+            encode(wanted) + command_pdus(1, store_, 1000) + encode(ReleaseRequest())
+        )
+        reader = PduReader()
+        found: list[object] = []
+        with trio.fail_after(10):
+            while Abort(0) not in found:
+                data = await stream.receive_some()
+                assert data, found
+                found += list(reader.feed(memoryview(bytearray(data))))
 
 
 async def test_another_sop_class_than_was_negotiated_is_refused() -> None:

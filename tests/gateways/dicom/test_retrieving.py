@@ -298,6 +298,18 @@ async def test_a_receiver_that_answers_what_was_not_sent_is_aborted() -> None:
             await requestor.receive()
 
 
+async def test_a_receiver_that_does_not_answer_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshpacs.gateways.dicom.delivery.SUB_OPERATION_S", 0.05)
+    async with opened(mesh(1)) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
+        context = requestor.agreement.of(STUDY_ROOT_GET)[0]
+        request = GetRequest(has_data=True, message_id=9, sop_class=STUDY_ROOT_GET)
+        data = write_query(Level.STUDY, ONE, explicit=True)
+        await requestor.channel.send(context.id, request, data)
+        await requestor.receive()
+        with trio.fail_after(5), pytest.raises(Unavailable):
+            await requestor.receive()
+
+
 # ---------------------------------------------------------------- C-MOVE
 
 
