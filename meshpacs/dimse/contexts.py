@@ -40,6 +40,8 @@ class Offer:
     """Those it knows, the preferred first; None: any, the requestor's first."""
     scu: bool = False
     """Whether it agrees that the requestor is the SCP and it the SCU, where proposed."""
+    scp: bool = True
+    """Whether it agrees that the requestor is the SCU and it the SCP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +95,18 @@ def negotiate(
         if syntax is None:
             answers.append(_refused(wanted, Result.TRANSFER_SYNTAXES_NOT_SUPPORTED))
             continue
+        # Without a role the requestor is the SCU; a 1 may be turned down, a 0 may not be turned up
+        # (PS3.7 D.3.3.4).
+        asked = proposed.get(wanted.abstract_syntax)
+        scu = found.scp and (asked is None or asked.scu)
+        scp = found.scu and asked is not None and asked.scp
+        if not scu and not scp:
+            answers.append(_refused(wanted, Result.ABSTRACT_SYNTAX_NOT_SUPPORTED))
+            continue
         answers.append(AnsweredContext(wanted.id, Result.ACCEPTED, syntax))
-        role = proposed.get(wanted.abstract_syntax)
-        if role is not None:
-            # A 1 may be turned down, a 0 may not be turned up (PS3.7 D.3.3.4).
-            role = Role(wanted.abstract_syntax, scu=role.scu, scp=role.scp and found.scu)
-            granted[wanted.abstract_syntax] = role
-        contexts[wanted.id] = Context(
-            wanted.id,
-            wanted.abstract_syntax,
-            syntax,
-            scu=role is None or role.scu,
-            scp=role is not None and role.scp,
-        )
+        if asked is not None:
+            granted[wanted.abstract_syntax] = Role(wanted.abstract_syntax, scu=scu, scp=scp)
+        contexts[wanted.id] = Context(wanted.id, wanted.abstract_syntax, syntax, scu=scu, scp=scp)
     rules = {
         one.sop_class: read_rules(one.information)
         for one in request.user.extended

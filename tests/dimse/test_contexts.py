@@ -136,6 +136,27 @@ def test_extensions_that_exist_here_are_granted_and_others_answered_0() -> None:
 
 
 @pytest.mark.parametrize(
+    ("role", "granted"),
+    [
+        (None, None),
+        (Role(CT, scu=True, scp=False), None),
+        (Role(CT, scu=True, scp=True), Context(1, CT, JPEG, scu=False, scp=True)),
+    ],
+)
+def test_a_context_is_refused_where_neither_side_may_be_what_the_other_wants(
+    role: Role | None, granted: Context | None
+) -> None:
+    answer, agreement = negotiate(
+        request(ProposedContext(1, CT, (JPEG,)), roles=(role,) if role else ()),
+        {CT: Offer(None, scu=True, scp=False)}.get,
+        lambda _: False,
+    )
+    assert [c.result for c in answer.contexts] == [0 if granted else 3]
+    assert answer.user.roles == ((Role(CT, scu=False, scp=True),) if granted else ())
+    assert agreement.contexts == ({1: granted} if granted else {})
+
+
+@pytest.mark.parametrize(
     ("information", "rules"),
     [
         (b"", Rules()),

@@ -40,9 +40,6 @@ log = structlog.get_logger()
 PLAIN = Offer((EXPLICIT_LITTLE, IMPLICIT_LITTLE))
 """For what carries no pixels: explicit first, as it needs no dictionary to be read."""
 
-ANY = Offer(None, scu=True)
-"""For storage: whatever the sender has, as it has it; and to send back by C-GET."""
-
 
 @dataclass(frozen=True, slots=True)
 class House:
@@ -80,9 +77,10 @@ async def serve_association(
 
     def offer(abstract_syntax: str) -> Offer | None:
         service = service_of(abstract_syntax, private)
-        if service not in services:
-            return None
-        return ANY if service is Service.STORE else PLAIN
+        if service is Service.STORE:
+            # Whatever the sender has, as it has it; and to send back by C-GET.
+            return Offer(None, scu=Service.GET in services, scp=Service.STORE in services)
+        return PLAIN if service in services else None
 
     answer, channel.agreement = negotiate(request, offer, QUERY_RETRIEVE.__contains__)
     caller = Caller(

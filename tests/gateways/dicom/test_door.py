@@ -36,7 +36,17 @@ from meshpacs.dimse.services import VERIFICATION
 from meshpacs.gateways.dicom import door as door_module
 from meshpacs.gateways.dicom.requesting import Requestor, Wish, associated
 from meshpacs.model.errors import LocalFault, Unavailable
-from tests.gateways.dicom.doors import CT, PLAIN, PRIVATE, Opened, dcmtk, dcmtk_fails, opened
+from tests.gateways.dicom.doors import (
+    CT,
+    MR,
+    PLAIN,
+    PRIVATE,
+    Opened,
+    Strangers,
+    dcmtk,
+    dcmtk_fails,
+    opened,
+)
 from tests.gateways.fake_mesh import FakeMesh
 
 REQUEST = AssociateRequest(
@@ -377,6 +387,37 @@ async def test_a_makers_own_class_is_stored_where_it_is_configured() -> None:
         request = StoreRequest(has_data=True, message_id=1, sop_class=PRIVATE, sop_uid="1.2.3")
         assert (await requestor.ask(context.id, request, b"abc")).status == 0
     assert mesh.arrived == [b"abc"]
+
+
+class Some(Strangers):
+    """Everybody may use these services."""
+
+    def __init__(self, *services: str) -> None:
+        self._services = frozenset(services)
+
+    def allows(self, title: str, host: str) -> frozenset[str]:
+        del title, host
+        return self._services
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers of these tests are taken for other machines."""
+    monkeypatch.setattr("meshpacs.gateways.dicom.titles.is_loopback", lambda _: False)
+
+
+@pytest.mark.usefixtures("elsewhere")
+async def test_who_may_retrieve_is_offered_storage_to_receive_and_not_to_send() -> None:
+    mesh = FakeMesh()
+    roles = (Role(CT, scu=True, scp=True),)
+    async with (
+        opened(mesh, book=Some("get")) as door,
+        door.called(pairs=((CT, PLAIN), (MR, PLAIN)), roles=roles) as requestor,
+    ):
+        (context,) = requestor.agreement.contexts.values()
+        assert (context.abstract_syntax, context.scu, context.scp) == (CT, False, True)
+        assert (await store(requestor, b"z")).status == 0x0211
+        assert not mesh.asked
 
 
 def test_programs_that_are_missing_skip_their_tests() -> None:
