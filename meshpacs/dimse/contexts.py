@@ -37,7 +37,7 @@ class Offer:
     """What an acceptor has to offer for one abstract syntax."""
 
     transfer_syntaxes: tuple[str, ...] | None
-    """Those it knows, the preferred first; None: any, the requestor's first."""
+    """Those it knows, the preferred first; None: any of the standard's, the requestor's first."""
     scu: bool = False
     """Whether it agrees that the requestor is the SCP and it the SCU, where proposed."""
     scp: bool = True
@@ -163,8 +163,15 @@ def _refused(wanted: ProposedContext, result: Result) -> AnsweredContext:
 
 def _choose(proposed: Sequence[str], known: tuple[str, ...] | None) -> str | None:
     if known is None:
-        return proposed[0]
+        return next((syntax for syntax in proposed if _is_standard(syntax)), None)
     return next((syntax for syntax in known if syntax in proposed), None)
+
+
+def _is_standard(syntax: str) -> bool:
+    """Whether it is a transfer syntax of the standard's (PS3.6 A-1): a private one may be encoded
+    in ways that nothing here can read, as GE's is, which has pixels in the other byte order.
+    """
+    return syntax == IMPLICIT_LITTLE or syntax.startswith(f"{IMPLICIT_LITTLE}.")
 
 
 # ---------------------------------------------------------------- extended negotiation (PS3.4 C.5)

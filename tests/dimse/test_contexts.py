@@ -135,6 +135,20 @@ def test_extensions_that_exist_here_are_granted_and_others_answered_0() -> None:
     assert agreement.rules == {STUDY_ROOT_FIND: Rules(True, True, True, True)}
 
 
+def test_a_private_transfer_syntax_is_passed_over_for_one_of_the_standard() -> None:
+    private = "1.2.840.113619.5.2"
+    answer, agreement = negotiate(
+        request(
+            ProposedContext(1, CT, (private, IMPLICIT_LITTLE)),
+            ProposedContext(3, CT, (private,)),
+        ),
+        OFFERS.get,
+        lambda _: False,
+    )
+    assert [(c.id, c.result) for c in answer.contexts] == [(1, 0), (3, 4)]
+    assert agreement.contexts[1].transfer_syntax == IMPLICIT_LITTLE
+
+
 @pytest.mark.parametrize(
     ("role", "granted"),
     [
