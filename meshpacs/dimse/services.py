@@ -65,6 +65,15 @@ def is_storage(sop_class: str) -> bool:
     return sop_class.startswith(STORAGE_PREFIXES[0]) or sop_class in STORAGE_PREFIXES
 
 
+def takes_extensions(abstract_syntax: str) -> bool:
+    """Whether it has the extended negotiation of PS3.4 C.5.1.1.
+
+    Of C-MOVE and C-GET the second byte means a conversion of images (C.5.2.1, C.5.3.1), which does
+    not exist here, and neither does their relational retrieval: unanswered is refused.
+    """
+    return service_of(abstract_syntax) is Service.FIND
+
+
 def service_of(abstract_syntax: str, private: Container[str] = ()) -> Service | None:
     """Which service an abstract syntax belongs to, of those offered here.
 

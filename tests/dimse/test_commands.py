@@ -34,9 +34,12 @@ from meshpacs.dimse.faults import MalformedMessage
 from meshpacs.dimse.services import (
     QUERY_RETRIEVE,
     STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
     VERIFICATION,
     Service,
     service_of,
+    takes_extensions,
 )
 from meshpacs.dimse.statuses import (
     CANCELLED,
@@ -256,3 +259,10 @@ def test_every_storage_class_that_pydicom_knows_is_one() -> None:
         name for name, uid in _STORAGE_CLASSES.items() if service_of(uid) is not Service.STORE
     ]
     assert missing == []
+
+
+def test_only_queries_take_the_extensions_of_queries() -> None:
+    """Of C-MOVE and C-GET the same bytes mean other things (PS3.4 C.5.2.1, C.5.3.1)."""
+    assert takes_extensions(STUDY_ROOT_FIND)
+    assert not takes_extensions(STUDY_ROOT_MOVE)
+    assert not takes_extensions(STUDY_ROOT_GET)

@@ -24,7 +24,7 @@ from meshpacs.dimse.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Offer, neg
 from meshpacs.dimse.faults import MalformedIdentifier, MalformedMessage
 from meshpacs.dimse.messages import Begun
 from meshpacs.dimse.pdu import LOCAL_LIMIT_EXCEEDED, AssociateRequest, ReleaseRequest
-from meshpacs.dimse.services import QUERY_RETRIEVE, Service, service_of
+from meshpacs.dimse.services import Service, service_of, takes_extensions
 from meshpacs.dimse.statuses import SUCCESS, UNRECOGNIZED_OPERATION
 from meshpacs.gateways.dicom.caller import Caller, Operation
 from meshpacs.gateways.dicom.channel import Channel
@@ -82,7 +82,7 @@ async def serve_association(
             return Offer(None, scu=Service.GET in services, scp=Service.STORE in services)
         return PLAIN if service in services else None
 
-    answer, channel.agreement = negotiate(request, offer, QUERY_RETRIEVE.__contains__)
+    answer, channel.agreement = negotiate(request, offer, takes_extensions)
     caller = Caller(
         channel,
         house.mesh,
