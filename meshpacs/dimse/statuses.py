@@ -47,9 +47,3 @@ def is_pending(status: int) -> bool:
 def is_warning(status: int) -> bool:
     """Whether what was asked for is done, but not all as asked (PS3.7 C.1.3, PS3.4 B.2.3)."""
     return status in (0x0001, 0x0107, 0x0116) or status >> 12 == 0xB
-
-
-def is_failure(status: int) -> bool:
-    """Whether it was not done (PS3.7 C.1.4)."""
-    done = status in (SUCCESS, CANCELLED)
-    return not (done or is_pending(status) or is_warning(status))

@@ -32,7 +32,6 @@ from meshpacs.dimse.statuses import (
     SUB_OPERATIONS_WARNING,
     SUCCESS,
     UNABLE_TO_PROCESS,
-    is_failure,
     is_warning,
 )
 from meshpacs.gateways.dicom.caller import Caller, Operation
@@ -49,6 +48,9 @@ log = structlog.get_logger()
 
 PENDING_S = 2.0
 """Seconds between two pending responses. PS3.4 leaves it open; 5 s are promised."""
+
+COUNT_MOST = 0xFFFF
+"""Numbers of sub-operations are US (PS3.7 E.1)."""
 
 
 @dataclass(slots=True)
@@ -68,12 +70,12 @@ class Tally:
 
     def count(self, sop_uid: str, status: int) -> None:
         """One more was answered."""
-        if is_failure(status):
-            self.failed.append(sop_uid)
+        if status == SUCCESS:
+            self.completed += 1
         elif is_warning(status):
             self.warning += 1
         else:
-            self.completed += 1
+            self.failed.append(sop_uid)
 
 
 Store = Callable[[Retrieving, Entry], Awaitable[int]]
@@ -190,10 +192,10 @@ class _Retrieval:
         tally = self._tally
         return replace(
             self._answer,
-            remaining=tally.remaining if remaining else None,
-            completed=tally.completed,
-            failed=len(tally.failed),
-            warning=tally.warning,
+            remaining=min(tally.remaining, COUNT_MOST) if remaining else None,
+            completed=min(tally.completed, COUNT_MOST),
+            failed=min(len(tally.failed), COUNT_MOST),
+            warning=min(tally.warning, COUNT_MOST),
         )
 
     # ------------------------------------------------------------ what is wanted

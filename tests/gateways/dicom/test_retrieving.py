@@ -199,6 +199,7 @@ async def test_a_move_asks_for_what_is_stored_first() -> None:
         (0, 0x0000, (None, 2, 0, 0)),
         (0xB007, 0xB000, (None, 0, 0, 2)),
         (0xA700, 0xA702, (None, 0, 2, 0)),
+        (0xFE00, 0xA702, (None, 0, 2, 0)),  # a C-STORE has no such status
     ],
 )
 async def test_the_receivers_statuses_make_the_end(
@@ -308,6 +309,14 @@ async def test_a_receiver_that_does_not_answer_is_aborted(monkeypatch: pytest.Mo
         await requestor.receive()
         with trio.fail_after(5), pytest.raises(Unavailable):
             await requestor.receive()
+
+
+async def test_what_is_more_than_a_count_can_say_is_told_as_the_most() -> None:
+    held = FakeMesh(held={entry(n, 1): None for n in range(1, 65_540)})
+    async with opened(held) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
+        heard = await get(requestor, ONE)
+    assert heard.end.status == 0xA702
+    assert counts(heard.end) == (None, 0, 65_535, 0)
 
 
 # ---------------------------------------------------------------- C-MOVE
