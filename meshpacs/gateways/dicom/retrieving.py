@@ -41,6 +41,7 @@ from meshpacs.model.attributes import PATIENT_ID, STUDY_INSTANCE_UID, Level
 from meshpacs.model.content import Entry
 from meshpacs.model.errors import MeshError
 from meshpacs.model.query import Query
+from meshpacs.node.book import Entry as Known
 from meshpacs.node.mesh import Retrieving
 from meshpacs.node.views import NobodyHasIt
 
@@ -105,8 +106,7 @@ async def move(
     """Answer a C-MOVE: the instances go out on associations of ours, to whom the book names."""
     answer = MoveResponse(responded_id=request.message_id, sop_class=request.sop_class)
 
-    @asynccontextmanager
-    async def way(entries: Sequence[Entry]) -> AsyncIterator[Store]:
+    def destination() -> Known:
         known = caller.book.destination(request.destination)
         if len(known) != 1:
             log.warning(
@@ -117,12 +117,17 @@ async def move(
                 mend=f"meshpacs dicom ae add {request.destination} HOST:PORT",
             )
             raise NoRetrieval(MOVE_DESTINATION_UNKNOWN, f"{len(known)} machines have this title.")
+        return known[0]
+
+    @asynccontextmanager
+    async def way(entries: Sequence[Entry]) -> AsyncIterator[Store]:
+        known = destination()
         async with AsyncExitStack() as stack:
-            delivery = Delivery(caller, request, known[0].host, known[0].port, entries, stack)
+            delivery = Delivery(caller, request, known.host, known.port, entries, stack)
             await delivery.begin()
             yield delivery.store
 
-    await _Retrieval(caller, number, answer, operation).run(data, way)
+    await _Retrieval(caller, number, answer, operation).run(data, way, destination)
 
 
 class _Retrieval:
@@ -142,11 +147,16 @@ class _Retrieval:
         self._context = caller.context(number)
         self._tally = Tally(0)
 
-    async def run(self, data: bytes | None, way: Way) -> None:
+    async def run(
+        self, data: bytes | None, way: Way, check: Callable[[], object] = lambda: None
+    ) -> None:
+        """Answer; `check` may refuse before the mesh is asked."""
         caller, operation = self._caller, self._operation
         end = self._answer
         try:
-            await self._retrieve(data, way)
+            selected = self._selected(data)
+            check()
+            await self._retrieve(selected, way)
         except NoRetrieval as refusal:
             end = replace(
                 end,
@@ -200,11 +210,11 @@ class _Retrieval:
 
     # ------------------------------------------------------------ what is wanted
 
-    async def _retrieve(self, data: bytes | None, way: Way) -> None:
+    async def _retrieve(self, selected: Selected, way: Way) -> None:
         async with AsyncExitStack() as stack:
             wanted: list[tuple[Retrieving, tuple[Entry, ...]]] = []
             with self._operation.cancellable():
-                sources = await self._sources(self._selected(data), stack)
+                sources = await self._sources(selected, stack)
                 wanted += [(source, await self._entries(source)) for source in sources]
             entries = [entry for _, some in wanted for entry in some]
             if self._operation.cancelled or not entries:

@@ -367,9 +367,11 @@ async def test_a_move_sends_to_the_machine_of_that_title() -> None:
 
 async def test_a_destination_that_is_unknown_or_ambiguous_is_a801() -> None:
     twice = Atlas(Known("TWO", "127.0.0.1", 1), Known("TWO", "127.0.0.1", 2))
-    async with opened(mesh(1), book=twice) as door, door.called(pairs=MOVE_PAIRS) as requestor:
+    held = mesh(1)
+    async with opened(held, book=twice) as door, door.called(pairs=MOVE_PAIRS) as requestor:
         for title in ("NONE", "TWO"):
             assert (await move(requestor, title)).status == 0xA801
+    assert not held.asked  # nobody in the mesh is asked for what cannot be delivered
 
 
 async def test_a_destination_that_refuses_or_is_off_is_a702_and_named() -> None:
