@@ -50,6 +50,10 @@ log = structlog.get_logger()
 PENDING_S = 2.0
 """Seconds between two pending responses. PS3.4 leaves it open; 5 s are promised."""
 
+STUDIES_AT_ONCE = 16
+"""Studies that one retrieval looks for in the mesh at the same time. A guess, far below the
+questions that one node may have open, so that a long list shuts nobody else out."""
+
 COUNT_MOST = 0xFFFF
 """Numbers of sub-operations are US (PS3.7 E.1)."""
 
@@ -214,8 +218,11 @@ class _Retrieval:
         async with AsyncExitStack() as stack:
             wanted: list[tuple[Retrieving, tuple[Entry, ...]]] = []
             with self._operation.cancellable():
-                sources = await self._sources(selected, stack)
-                wanted += [(source, await self._entries(source)) for source in sources]
+                studies = await self._studies(selected)
+                for at in range(0, len(studies), STUDIES_AT_ONCE):
+                    few = studies[at : at + STUDIES_AT_ONCE]
+                    sources = await self._sources(selected, few, stack)
+                    wanted += [(source, await self._entries(source)) for source in sources]
             entries = [entry for _, some in wanted for entry in some]
             if self._operation.cancelled or not entries:
                 return
@@ -239,13 +246,17 @@ class _Retrieval:
         except MalformedIdentifier as fault:
             raise NoRetrieval(UNABLE_TO_PROCESS, fault.what) from fault
 
-    async def _sources(self, selected: Selected, stack: AsyncExitStack) -> list[Retrieving]:
-        keys = selected.keys
-        mesh = self._caller.mesh
+    async def _studies(self, selected: Selected) -> tuple[str, ...]:
         if selected.level is Level.PATIENT:
-            studies = await self._studies_of(keys[Level.PATIENT])
+            studies = await self._studies_of(selected.keys[Level.PATIENT])
         else:
-            studies = keys[Level.STUDY]
+            studies = selected.keys[Level.STUDY]
+        return tuple(dict.fromkeys(studies))
+
+    async def _sources(
+        self, selected: Selected, studies: Sequence[str], stack: AsyncExitStack
+    ) -> list[Retrieving]:
+        keys, mesh = selected.keys, self._caller.mesh
         return [
             await stack.enter_async_context(
                 mesh.retrieve(
@@ -254,7 +265,7 @@ class _Retrieval:
                     instances=frozenset(keys.get(Level.IMAGE, ())),
                 )
             )
-            for study in dict.fromkeys(studies)
+            for study in studies
         ]
 
     async def _studies_of(self, patient: tuple[str, ...]) -> tuple[str, ...]:

@@ -319,6 +319,25 @@ async def test_what_is_more_than_a_count_can_say_is_told_as_the_most() -> None:
     assert counts(heard.end) == (None, 0, 65_535, 0)
 
 
+async def test_many_studies_are_looked_for_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STUDIES_AT_ONCE", 2)
+    held = mesh(1)
+    held.hang = trio.Event()
+    wanted: list[tuple[int, Value]] = [(STUDY_UID, tuple(f"1.2.{n}" for n in range(5)))]
+    held.silent = True
+    async with opened(held) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
+        context = requestor.agreement.of(STUDY_ROOT_GET)[0]
+        request = GetRequest(has_data=True, message_id=9, sop_class=STUDY_ROOT_GET)
+        data = write_query(Level.STUDY, wanted, explicit=True)
+        await requestor.channel.send(context.id, request, data)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert len(held.asked) == 2
+    held.silent, held.hang = False, None
+    async with opened(held) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
+        await get(requestor, wanted)
+    assert len(held.asked) == 2 + 5
+
+
 # ---------------------------------------------------------------- C-MOVE
 
 
