@@ -4,6 +4,7 @@ Source: PS3.4 C.4.2 and C.4.3, PS3.7 9.1.3 and 9.1.4. Totals are fixed, from the
 manifests, before the first sub-operation; Remaining is told only while pending and when cancelled.
 """
 
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -118,7 +119,7 @@ async def move(
                 destination=request.destination,
                 calling=caller.title,
                 candidates=[entry.address for entry in known],
-                mend=f"meshpacs dicom ae add {request.destination} HOST:PORT",
+                mend=f"meshpacs dicom ae add {shlex.quote(request.destination)} HOST:PORT",
             )
             raise NoRetrieval(MOVE_DESTINATION_UNKNOWN, f"{len(known)} machines have this title.")
         return known[0]

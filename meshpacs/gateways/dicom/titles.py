@@ -1,5 +1,6 @@
 """Who we are and who may call: what the DICOM door asks before it lets anybody in."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -67,7 +68,7 @@ class Titles:
             mend = f"Set its maximum PDU length to at least {PDU_BYTES_LEAST}; 0 is no limit."
             return self._refused(NO_REASON_GIVEN, request, host, mend)
         if not self.services(request.calling, host):
-            mend = f"meshpacs dicom ae add {request.calling} {host}"
+            mend = f"meshpacs dicom ae add {shlex.quote(request.calling)} {host}"
             return self._refused(CALLING_TITLE_NOT_RECOGNIZED, request, host, mend)
         return None
 

@@ -62,6 +62,12 @@ def test_a_stranger_is_refused_and_the_log_says_once_what_to_change(logged: list
     ]
 
 
+def test_what_is_to_be_typed_is_quoted(logged: list[Any]) -> None:
+    titles = Titles(lambda: ("MESHPACS",), Known())
+    titles.judge(replace(REQUEST, calling="$(id) ;X"), "192.0.2.8")
+    assert logged[0]["mend"] == "meshpacs dicom ae add '$(id) ;X' 192.0.2.8"
+
+
 def test_refusals_that_are_remembered_have_a_limit(
     logged: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
