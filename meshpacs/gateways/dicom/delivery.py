@@ -7,6 +7,7 @@ import trio
 
 from meshpacs.dimse.commands import MoveRequest, StoreRequest, StoreResponse
 from meshpacs.dimse.contexts import Context
+from meshpacs.dimse.faults import MalformedMessage
 from meshpacs.dimse.statuses import CANNOT_PERFORM_SUB_OPERATIONS
 from meshpacs.gateways.dicom.caller import Caller, Operation
 from meshpacs.gateways.dicom.requesting import Requestor, Wish, associated
@@ -24,6 +25,14 @@ from meshpacs.node.mesh import Retrieving
 
 SUB_OPERATION_S = 120.0
 """Seconds that a receiver has to answer one C-STORE. A guess: some write to slow shares."""
+
+ATTEMPTS = 2
+"""For one instance: a receiver may have ended the association while the mesh was waited for; with
+Orthanc's defaults it does after 30 s without a message."""
+
+CUTS_MOST = 4
+"""Associations in a row that end before an instance was answered, until the receiver is given up:
+two instances. A guess."""
 
 
 class NoRetrieval(Exception):
@@ -92,7 +101,8 @@ class Delivery:
         most = PRESENTATION_CONTEXTS
         self._batches = [pairs[at : at + most] for at in range(0, len(pairs), most)]
         self._batch_of = {pair: n // most for n, pair in enumerate(pairs)}
-        self._open: dict[int, Requestor] = {}
+        self._open: dict[int, tuple[Requestor, AsyncExitStack]] = {}
+        self._cuts = 0
         self._gone: str = ""
 
     async def begin(self) -> None:
@@ -105,10 +115,18 @@ class Delivery:
     async def _requestor(self, batch: int) -> Requestor:
         if batch not in self._open:
             wish = Wish(self._request.destination, self._caller.called, self._batches[batch])
-            self._open[batch] = await self._stack.enter_async_context(
-                associated(self._host, self._port, wish)
-            )
-        return self._open[batch]
+            stack = await self._stack.enter_async_context(AsyncExitStack())
+            requestor = await stack.enter_async_context(associated(self._host, self._port, wish))
+            self._open[batch] = requestor, stack
+        return self._open[batch][0]
+
+    async def _abort(self, requestor: Requestor) -> None:
+        """Of what was begun nothing must look whole; the next instance has an association anew."""
+        await requestor.channel.abort()
+        for batch, (known, stack) in tuple(self._open.items()):
+            if known is requestor:
+                del self._open[batch]
+                await stack.aclose()
 
     async def _way_for(self, entry: Entry) -> tuple[Requestor, Context]:
         """As it is stored, or else rewritten, which may have been proposed in another batch."""
@@ -130,24 +148,43 @@ class Delivery:
         Raises:
             CannotSend: it cannot be sent, or nothing can be any more.
         """
-        if self._gone:
-            raise CannotSend(self._gone)
-        try:
-            requestor, context = await self._way_for(entry)
-            request = StoreRequest(
-                has_data=True,
-                message_id=requestor.next_id(),
-                sop_class=entry.sop_class,
-                sop_uid=entry.sop_uid,
-                priority=self._request.priority,
-                originator=self._caller.title,
-                originator_id=self._request.message_id,
-            )
-            await send_instance(requestor.channel, context, request, source, entry)
-            with trio.fail_after(SUB_OPERATION_S):
-                answer = await requestor.answer(request)
-        except (Unavailable, PeerFault, trio.TooSlowError) as fault:
-            self._gone = f"The destination is gone: {type(fault).__name__}."
-            raise CannotSend(str(fault) or self._gone) from fault
-        assert isinstance(answer, StoreResponse)
+        what = ""
+        for _ in range(ATTEMPTS):
+            if self._gone:
+                raise CannotSend(self._gone)
+            try:
+                requestor, context = await self._way_for(entry)
+            except (Unavailable, PeerFault) as fault:
+                self._gone = fault.what
+                raise CannotSend(fault.what) from fault
+            try:
+                status = await self._sent(requestor, context, source, entry)
+            except (Unavailable, PeerFault, trio.TooSlowError) as fault:
+                what = str(fault) or f"No answer within {SUB_OPERATION_S:.0f} s."
+                self._cuts += 1
+                if self._cuts >= CUTS_MOST or isinstance(fault, trio.TooSlowError):
+                    self._gone = f"The destination is given up: {what}"
+                await self._abort(requestor)
+            else:
+                self._cuts = 0
+                return status
+        raise CannotSend(what)
+
+    async def _sent(
+        self, requestor: Requestor, context: Context, source: Retrieving, entry: Entry
+    ) -> int:
+        request = StoreRequest(
+            has_data=True,
+            message_id=requestor.next_id(),
+            sop_class=entry.sop_class,
+            sop_uid=entry.sop_uid,
+            priority=self._request.priority,
+            originator=self._caller.title,
+            originator_id=self._request.message_id,
+        )
+        await send_instance(requestor.channel, context, request, source, entry)
+        with trio.fail_after(SUB_OPERATION_S):
+            answer = await requestor.answer(request)
+        if not isinstance(answer, StoreResponse):
+            raise MalformedMessage("A C-STORE was answered with something else.")
         return answer.status

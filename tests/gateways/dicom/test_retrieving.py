@@ -1,7 +1,7 @@
 """C-GET and C-MOVE: sub-operations, their counts, whole studies to real programs (PS3.4 C.4)."""
 
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +39,7 @@ from meshpacs.model.errors import Unavailable
 from meshpacs.node.book import Entry as Known
 from meshpacs.node.views import NobodyHasIt
 from tests.gateways.dicom.doors import CT, MR, PLAIN, Opened, Strangers, dcmtk, dcmtk_fails, opened
-from tests.gateways.fake_mesh import STUDY, FakeMesh
+from tests.gateways.fake_mesh import STUDY, FakeArriving, FakeMesh
 from tests.node.clinics import instance
 from tests.node.houses import House, street
 
@@ -406,6 +406,42 @@ async def test_a_destination_that_refuses_or_is_off_is_a702_and_named() -> None:
     assert "WARD rejects the association" in refused.comment
     assert off.status == 0xA702
     assert "OFF cannot be reached" in off.comment
+
+
+class Cutting(FakeMesh):
+    """Its door aborts the association of these arrivals."""
+
+    def __init__(self, *cut: int) -> None:
+        super().__init__()
+        self.cut = cut
+
+    @asynccontextmanager
+    async def arrival(
+        self, sop_class: str, sop_uid: str, transfer_syntax: str, calling_ae: str
+    ) -> AsyncIterator[FakeArriving]:
+        arrival = super().arrival(sop_class, sop_uid, transfer_syntax, calling_ae)
+        async with arrival as arriving:
+            if len(self.asked) in self.cut:
+                raise Unavailable("The association is gone.")
+            yield arriving
+
+
+@pytest.mark.parametrize(
+    ("cut", "counted", "tried"),
+    [((2, 4), (None, 5, 0, 0), 7), ((1, 2), (None, 4, 1, 0), 6), (range(9), (None, 0, 5, 0), 4)],
+)
+async def test_a_destination_that_ends_an_association_is_called_again(
+    cut: Iterable[int], counted: tuple[int | None, ...], tried: int
+) -> None:
+    receiver = Cutting(*cut)
+    async with opened(receiver, "WARD") as ward:
+        book = Atlas(Known("WARD", ward.host, ward.port))
+        async with (
+            opened(mesh(1, 2, 3, 4, 5), book=book) as door,
+            door.called(pairs=MOVE_PAIRS) as requestor,
+        ):
+            assert counts(await move(requestor, "WARD")) == counted
+        assert len(receiver.asked) == tried
 
 
 async def test_more_syntaxes_than_fit_open_further_associations(
