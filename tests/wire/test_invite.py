@@ -207,7 +207,11 @@ def test_any_invite_comes_back(
     made = Invite(MeshId(mesh), bytes(16), role, expires_s, seed, seed, bytes(64), tuple(some))
     text = write_invite(made)
     assert len(text) <= INVITE_CHARACTERS
-    assert read_invite(text) == made
+    back = read_invite(text)
+    # With two long names there may be room for the first alone.
+    long = sum(map(len, some)) > 40
+    assert back.addresses in ((tuple(some), tuple(some[:1])) if long else (tuple(some),))
+    assert replace(back, addresses=made.addresses) == made
 
 
 @given(st.text(max_size=320))
