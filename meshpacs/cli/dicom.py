@@ -10,12 +10,16 @@ from typing import Any
 import click
 
 from meshpacs.cli.options import home_option, json_option
+from meshpacs.cli.worklist import worklist
 from meshpacs.node.home import Home
 
 
 @click.group()
 def dicom() -> None:
     """What concerns DICOM's own network language."""
+
+
+dicom.add_command(worklist)
 
 
 @dicom.command()
@@ -169,7 +173,7 @@ def ae() -> None:
     "--service",
     "services",
     multiple=True,
-    help="What it may ask for: echo, store, find, get, move; may be repeated. Default: all.",
+    help="What it may ask for: echo, store, find, get, move, worklist. Default: all.",
 )
 @json_option
 @home_option

@@ -24,6 +24,7 @@ from meshpacs.node.config import ConfigFile
 from meshpacs.node.home import Home
 from meshpacs.node.logs import set_up_logs
 from meshpacs.node.node import Node, open_node
+from meshpacs.node.worklist import Worklist
 
 CONFIG_LOOK_S = 2.0
 """Between looks at the configuration file. A guess: soon enough for somebody who edits it."""
@@ -63,7 +64,7 @@ async def serve(
         async with trio.open_nursery() as doors:
             http = await doors.start(serve_http, app, config.config.http_listen, stopping)
             dicom = await doors.start(
-                dicom_door(node, config, book).serve, config.config.dicom_listen, stopping
+                dicom_door(node, home, config, book).serve, config.config.dicom_listen, stopping
             )
             _say_ready(home, node, http, dicom)
             await node.stopping.wait()
@@ -85,11 +86,14 @@ def _allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def dicom_door(node: Node, config: ConfigFile, book: Book) -> DicomDoor:
+def dicom_door(node: Node, home: Home, config: ConfigFile, book: Book) -> DicomDoor:
     """The DICOM front door, which asks the configuration anew for each caller."""
     titles = Titles(lambda: config.config.ae_titles, book)
     codec = partial(default_codec, config.config.default_charset)
-    return DicomDoor(House(node.mesh, titles, codec, lambda: config.config.private_classes))
+    worklist = Worklist(config.config.worklist_folder(home.folder), config.config.default_charset)
+    return DicomDoor(
+        House(node.mesh, titles, codec, lambda: config.config.private_classes, worklist)
+    )
 
 
 def _say_ready(home: Home, node: Node, http: str, dicom: tuple[str, ...]) -> None:

@@ -6,7 +6,7 @@ holds: text in the character set that is chosen for the row, numbers in binary.
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from meshpacs.dimse.faults import MalformedIdentifier
@@ -51,8 +51,12 @@ class DataSet:
     """Tags that nothing is known of here, and whether they have a value."""
 
 
+VrOf = Callable[[int], str]
+"""The VR of a tag; empty where it is not known."""
+
+
 def vr_of(tag: int) -> str:
-    """The VR of what an identifier may hold; empty where it is not known."""
+    """The VR of what an identifier of Query/Retrieve may hold; empty where it is not known."""
     known = element(tag)
     return known.vr if known else VRS.get(tag, "")
 
@@ -60,15 +64,19 @@ def vr_of(tag: int) -> str:
 # ---------------------------------------------------------------- reading
 
 
-def read_data_set(data: bytes | bytearray, *, explicit: bool, default: str) -> DataSet:
+def read_data_set(
+    data: bytes | bytearray, *, explicit: bool, default: str, known: VrOf = vr_of
+) -> DataSet:
     """Read a whole small data set; `default` is the codec for bytes that no set declares.
+
+    Kept is what `known` has a VR for, at every depth.
 
     Raises:
         MalformedIdentifier: it is cut off, too large or too deep.
     """
     if len(data) > IDENTIFIER_BYTES:
         raise MalformedIdentifier(f"The identifier has more than {IDENTIFIER_BYTES} bytes.")
-    reader = _Reader(memoryview(data), explicit=explicit, default=default)
+    reader = _Reader(memoryview(data), explicit=explicit, default=default, known=known)
     found, _ = reader.data_set(0, len(data), charset((), default), 0)
     return found
 
@@ -83,7 +91,8 @@ class _Head:
 
 
 class _Reader:
-    def __init__(self, data: memoryview, *, explicit: bool, default: str) -> None:
+    def __init__(self, data: memoryview, *, explicit: bool, default: str, known: VrOf) -> None:
+        self._known = known
         self._data = data
         self._explicit = explicit
         self._default = default
@@ -98,10 +107,11 @@ class _Reader:
             head = self._head(at, end)
             if item and head.tag == ITEM_END:
                 return found, head.start
-            vr = vr_of(head.tag) or head.vr
+            named = self._known(head.tag)
+            vr = named or head.vr
             if vr == "SQ" or head.length == UNDEFINED:
                 items, at = self._sequence(head, end, letters, depth)
-                if vr_of(head.tag) == "SQ":
+                if named == "SQ":
                     found.record[head.tag] = items
                 else:
                     found.unknown[head.tag] = any(map(bool, items))
@@ -114,7 +124,7 @@ class _Reader:
                 letters = charset(terms, self._default)
             elif head.tag & 0xFFFF == 0:
                 pass  # a group length, retired
-            elif vr_of(head.tag) and vr in KNOWN:
+            elif named and vr in KNOWN:
                 # Nothing is cut here: a question cut short would have another answer.
                 size = len(raw)
                 found.record[head.tag] = texts(vr, raw, "<", letters, most=size, longest=size)
@@ -182,20 +192,23 @@ class _Reader:
 UTF_8 = ("ISO_IR 192",)
 
 
-def write_data_set(record: Record, *, explicit: bool, terms: tuple[str, ...] = ()) -> bytes:
+def write_data_set(
+    record: Record, *, explicit: bool, terms: tuple[str, ...] = (), known: VrOf = vr_of
+) -> bytes:
     """A record as a data set in the character set of these terms, or UTF-8 where that fails.
 
-    Specific Character Set is written where it is needed, or was asked for.
+    Specific Character Set is written where it is needed, or was asked for; of the rest, what
+    `known` has a VR for.
     """
     ascii_only = all(text.isascii() for text in _all_texts(record))
     if not ascii_only and any(
-        express(text, terms, name=vr == "PN") is None for vr, text in _declared(record)
+        express(text, terms, name=vr == "PN") is None for vr, text in _declared(record, known)
     ):
         terms = UTF_8
     whole = dict(record)
     if terms and any(terms):
         whole[CHARACTER_SET] = terms
-    return _written(whole, terms, explicit=explicit)
+    return _written(whole, terms, known, explicit=explicit)
 
 
 def _all_texts(record: Record) -> Iterator[str]:
@@ -207,24 +220,27 @@ def _all_texts(record: Record) -> Iterator[str]:
                 yield from _all_texts(item)
 
 
-def _declared(record: Record) -> Iterator[tuple[str, str]]:
+def _declared(record: Record, known: VrOf) -> Iterator[tuple[str, str]]:
     """The texts that Specific Character Set is for, with their VRs."""
     for tag, value in record.items():
-        vr = vr_of(tag)
+        vr = known(tag)
         for item in value:
             if not isinstance(item, str):
-                yield from _declared(item)
+                yield from _declared(item, known)
             elif vr in CHARACTER_SET_VRS:
                 yield vr, item
 
 
-def _written(record: Record, terms: tuple[str, ...], *, explicit: bool) -> bytes:
+def _written(record: Record, terms: tuple[str, ...], known: VrOf, *, explicit: bool) -> bytes:
     parts = []
     for tag, value in sorted(record.items()):
-        vr = vr_of(tag)
+        vr = "CS" if tag == CHARACTER_SET else known(tag)
         if not vr:
             continue
-        raw = _items(value, terms, explicit=explicit) if vr == "SQ" else _raw(vr, value, terms)
+        if vr == "SQ":
+            raw = _items(value, terms, known, explicit=explicit)
+        else:
+            raw = _raw(vr, value, terms)
         parts.append(_head(tag, vr, len(raw), explicit=explicit))
         parts.append(raw)
     return b"".join(parts)
@@ -239,11 +255,11 @@ def _head(tag: int, vr: str, length: int, *, explicit: bool) -> bytes:
     return struct.pack("<HH2sH", group, number, vr.encode("ascii"), length)
 
 
-def _items(value: Value, terms: tuple[str, ...], *, explicit: bool) -> bytes:
+def _items(value: Value, terms: tuple[str, ...], known: VrOf, *, explicit: bool) -> bytes:
     parts = []
     for item in value:
         assert not isinstance(item, str), "a sequence has items"
-        body = _written(item, terms, explicit=explicit)
+        body = _written(item, terms, known, explicit=explicit)
         parts.append(struct.pack("<HHL", ITEM >> 16, ITEM & 0xFFFF, len(body)) + body)
     return b"".join(parts)
 
@@ -252,6 +268,8 @@ def _raw(vr: str, value: Value, terms: tuple[str, ...]) -> bytes:
     found = [text for text in value if isinstance(text, str)]
     if vr in NUMBERS:
         return b"".join(_number(vr, text) for text in found)
+    if vr == "AT":
+        return b"".join(_tag(text) for text in found)
     raws = [_text(vr, text, terms) for text in found]
     if vr in UNDIVIDED:
         raws = raws[:1]
@@ -269,6 +287,13 @@ def _number(vr: str, text: str) -> bytes:
     try:
         return struct.pack(f"<{letter}", float(text) if letter in "df" else int(text))
     except (ValueError, struct.error, OverflowError):
+        return b""
+
+
+def _tag(text: str) -> bytes:
+    try:
+        return struct.pack("<HH", int(text[:4], 16), int(text[4:8], 16))
+    except ValueError:
         return b""
 
 

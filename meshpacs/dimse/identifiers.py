@@ -15,6 +15,7 @@ from meshpacs.model.attributes import (
     UNIQUE_KEYS,
     UNMATCHED,
     Level,
+    Lexicon,
     Record,
     Value,
     by_tag,
@@ -64,7 +65,7 @@ def read_query(found: DataSet, levels: tuple[Level, ...], rules: Rules) -> Asked
     keys: list[tuple[int, Value]] = []
     for tag, value in sorted(found.record.items()):
         if tag not in ANSWERED and by_tag(tag) is not None:
-            _check(tag, value)
+            check_forms(tag, value, element)
             keys.append((tag, value))
     if not rules.relational:
         for above in levels[: levels.index(level)]:
@@ -127,13 +128,17 @@ def _lacking(level: Level) -> IdentifierMismatch:
     return IdentifierMismatch(f"{keyword_of(tag)} must have a single value.", tag)
 
 
-def _check(tag: int, value: Value) -> None:
-    """Every value of a form that its VR allows, in items too."""
-    known = element(tag)
+def check_forms(tag: int, value: Value, lexicon: Lexicon) -> None:
+    """Every value of a form that its VR allows in a key, in items too.
+
+    Raises:
+        IdentifierMismatch: the error names the tag.
+    """
+    known = lexicon(tag)
     for item in value:
         if not isinstance(item, str):
             for inner, values in item.items():
-                _check(inner, values)
+                check_forms(inner, values, lexicon)
         elif known is not None and item and not _fits(known.vr, item):
             raise IdentifierMismatch(f"{tag_text(tag)} has a value of no allowed form.", tag)
 

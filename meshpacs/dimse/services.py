@@ -17,6 +17,7 @@ class Service(StrEnum):
     FIND = "find"
     MOVE = "move"
     GET = "get"
+    WORKLIST = "worklist"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ PATIENT_ROOT_GET = "1.2.840.10008.5.1.4.1.2.1.3"
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
+
+MODALITY_WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
+"""Modality Worklist Information Model - FIND (PS3.4 K.6.1.4)."""
 
 QUERY_RETRIEVE: Mapping[str, Retrieval] = {
     PATIENT_ROOT_FIND: Retrieval(Service.FIND, LEVELS),
@@ -83,5 +87,7 @@ def service_of(abstract_syntax: str, private: Container[str] = ()) -> Service | 
         return Service.ECHO
     if abstract_syntax in QUERY_RETRIEVE:
         return QUERY_RETRIEVE[abstract_syntax].service
+    if abstract_syntax == MODALITY_WORKLIST_FIND:
+        return Service.WORKLIST
     stored = is_storage(abstract_syntax) or abstract_syntax in private
     return Service.STORE if stored else None

@@ -6,7 +6,7 @@ radiologists show beside them. An attribute that can differ between the instance
 series has the level at which PS3.3 holds it constant.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -243,6 +243,9 @@ UNMATCHED = frozenset({0x0008_0005, TIMEZONE_OFFSET})
 """Say how other attributes are to be read and are never matched themselves: Specific Character
 Set (PS3.4 C.2.2.2) and Timezone Offset From UTC."""
 
+Lexicon = Callable[[int], Attribute | Element | None]
+"""What is known of a tag."""
+
 TIME_OF_DATE: Mapping[int, int] = {
     0x0008_0012: 0x0008_0013,
     0x0008_0020: 0x0008_0030,
@@ -250,6 +253,8 @@ TIME_OF_DATE: Mapping[int, int] = {
     0x0008_0022: 0x0008_0032,
     0x0008_0023: 0x0008_0033,
     0x0010_0030: 0x0010_0032,
+    0x0040_0002: 0x0040_0003,
+    0x0040_0004: 0x0040_0005,
     0x0040_0244: 0x0040_0245,
     0x0040_0250: 0x0040_0251,
 }

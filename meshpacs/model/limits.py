@@ -239,6 +239,13 @@ IDENTIFIER_BYTES = 1024 * 1024
 IDENTIFIER_DEPTH = 8
 """Nested sequences in an identifier; ours reach 2. A guess."""
 
+WORKLIST_STEPS = 10_000
+"""Scheduled steps that one modality is told of, and that a worklist's folder may hold. A guess: a
+large hospital schedules 2,000 a day."""
+
+WORKLIST_FILE_BYTES = 1024 * 1024
+"""One file of a worklist; an entry has 2 KiB. A guess."""
+
 REWRITTEN_BYTES = 1024**3
 """One data set that is rewritten in another byte order or with other VRs; it is then three times
 in memory. A guess: CT, MR and US without compression stay below."""

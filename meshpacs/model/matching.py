@@ -31,6 +31,7 @@ from meshpacs.model.attributes import (
     Attribute,
     Element,
     Level,
+    Lexicon,
     Record,
     Value,
     by_tag,
@@ -115,18 +116,31 @@ class Matcher:
         level = search_level(query, rules)
         keys = [(found, value) for tag, value in query.keys if (found := _judged(tag, level))]
         zone = next((value for tag, value in query.keys if tag == TIMEZONE_OFFSET), ())
-        self._tests = _tests(keys, rules, _offset(zone))
+        self._tests = _tests(keys, rules, _offset(zone), element)
 
     def matches(self, record: Record) -> bool:
         """Whether this entity is one of those asked for."""
         return all(test(record) for test in self._tests)
 
 
+def flat_matcher(record: Record, rules: Rules, lexicon: Lexicon) -> Test:
+    """A matcher for an information model of one level, such as a worklist's (PS3.4 K.6).
+
+    Every key of `record` that `lexicon` knows is matched, inside the items of sequences too.
+    """
+    keys = [(found, value) for tag, value in sorted(record.items()) if (found := lexicon(tag))]
+    tests = _tests(keys, rules, _offset(record.get(TIMEZONE_OFFSET, ())), lexicon)
+    return lambda found: all(test(found) for test in tests)
+
+
 # ---------------------------------------------------------------- keys to tests
 
 
 def _tests(
-    keys: Iterable[tuple[Attribute | Element, Value]], rules: Rules, zone: int | None
+    keys: Iterable[tuple[Attribute | Element, Value]],
+    rules: Rules,
+    zone: int | None,
+    lexicon: Lexicon,
 ) -> tuple[Test, ...]:
     """One test for each key that is not universal, or for each pair of keys that is one."""
     wanted = {known.tag: (known, value) for known, value in keys if not universal(value)}
@@ -138,18 +152,20 @@ def _tests(
                 tests.append(both)
                 del wanted[date_tag], wanted[time_tag]
     tests.extend(
-        _test(known, value, rules, zone)
+        _test(known, value, rules, zone, lexicon)
         for tag, (known, value) in wanted.items()
         if tag not in UNMATCHED
     )
     return tuple(tests)
 
 
-def _test(known: Attribute | Element, value: Value, rules: Rules, zone: int | None) -> Test:
+def _test(
+    known: Attribute | Element, value: Value, rules: Rules, zone: int | None, lexicon: Lexicon
+) -> Test:
     """The test of one key that is not universal."""
     tag, vr = known.tag, known.vr
     if vr == "SQ":
-        return _sequence(tag, value, rules, zone)
+        return _sequence(tag, value, rules, zone, lexicon)
     texts = [text for text in (_trim(vr, text) for text in _texts(value)) if text]
     enough = all if rules.multiple_value and known.many and vr in MULTIPLE_VRS else any
     if enough(not text.strip("*") for text in texts):
@@ -170,14 +186,14 @@ def _test(known: Attribute | Element, value: Value, rules: Rules, zone: int | No
     return test
 
 
-def _sequence(tag: int, value: Value, rules: Rules, zone: int | None) -> Test:
+def _sequence(tag: int, value: Value, rules: Rules, zone: int | None, lexicon: Lexicon) -> Test:
     """One item of the attribute must match all keys of the key's item (PS3.4 C.2.2.2.6)."""
     alternatives: list[Sequence[Test]] = []
     for item in value:
         if isinstance(item, str):
             continue
-        known = [(found, wanted) for t, wanted in sorted(item.items()) if (found := element(t))]
-        alternatives.append(_tests(known, rules, zone))
+        known = [(found, wanted) for t, wanted in sorted(item.items()) if (found := lexicon(t))]
+        alternatives.append(_tests(known, rules, zone, lexicon))
     if not all(alternatives):
         # Nothing in this item can be judged: it asks for the whole sequence to be returned.
         return lambda _: True

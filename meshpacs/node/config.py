@@ -27,6 +27,7 @@ HTTP_LISTEN = "127.0.0.1:7118"
 DICOM_LISTEN = "127.0.0.1:11112"
 """11112 is DICOM's registered port that needs no privileges (PS3.8 9.1.2)."""
 AE_TITLE = "MESHPACS"
+WORKLIST = "worklist"
 TITLES = 8
 """AE titles of one node. A guess."""
 PRIVATE_CLASSES = 256
@@ -55,6 +56,8 @@ class Config:
     """The application entity titles that DICOM callers reach this node by."""
     private_classes: tuple[str, ...] = ()
     """SOP classes that are stored beside those of the standard: makers' own."""
+    worklist: str = WORKLIST
+    """The folder of the modality worklist, absolute or below the home."""
     default_charset: str = "ISO_IR 100"
     """For text in data sets that declare no character set (PS3.3 C.12.1.1.2)."""
     keep_free_mib: int = KEEP_FREE_MIB
@@ -62,6 +65,10 @@ class Config:
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
     """`auto` is `console` on a terminal and `json` otherwise."""
+
+    def worklist_folder(self, home: Path) -> Path:
+        """Where the worklist's files lie."""
+        return home / Path(self.worklist).expanduser()
 
 
 KEYS = {
@@ -72,6 +79,7 @@ KEYS = {
     "dicom_listen": "dicom.listen",
     "ae_titles": "dicom.ae_titles",
     "private_classes": "dicom.private_classes",
+    "worklist": "dicom.worklist",
     "default_charset": "archive.default_charset",
     "keep_free_mib": "archive.keep_free_mib",
     "log_level": "log.level",
@@ -80,7 +88,7 @@ KEYS = {
 """Each field of `Config` by its key in the file."""
 
 AT_RESTART = frozenset(
-    {"mesh_listen", "http_listen", "dicom_listen", "default_charset", "keep_free_mib"}
+    {"mesh_listen", "http_listen", "dicom_listen", "worklist", "default_charset", "keep_free_mib"}
 )
 """Fields whose new value takes effect at the next start: sockets and the index are open."""
 
@@ -98,6 +106,7 @@ class _Dicom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: tuple[str, ...] = (DICOM_LISTEN,)
     ae_titles: tuple[str, ...] = (AE_TITLE,)
     private_classes: tuple[str, ...] = ()
+    worklist: str = WORKLIST
 
 
 class _Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -161,6 +170,7 @@ def parse_config(text: str, file: str, flags: Mapping[str, Any] | None = None) -
         dicom_listen=shape.dicom.listen,
         ae_titles=shape.dicom.ae_titles,
         private_classes=shape.dicom.private_classes,
+        worklist=shape.dicom.worklist,
         default_charset=shape.archive.default_charset,
         keep_free_mib=shape.archive.keep_free_mib,
         log_level=shape.log.level,
@@ -225,6 +235,7 @@ def _example(key: str) -> str:
         "http.listen": f'[http] listen = "{HTTP_LISTEN}"',
         "dicom.listen": f'[dicom] listen = ["{DICOM_LISTEN}"]',
         "dicom.private_classes": '[dicom] private_classes = ["1.2.276.0.19.55.1.5.1.1.1"]',
+        "dicom.worklist": '[dicom] worklist = "/srv/worklist"',
         "dicom.ae_titles": f'[dicom] ae_titles = ["{AE_TITLE}"]',
         "archive.default_charset": '[archive] default_charset = "ISO_IR 100"',
         "archive.keep_free_mib": f"[archive] keep_free_mib = {KEEP_FREE_MIB}",
@@ -258,6 +269,10 @@ def _check(config: Config, file: str) -> None:
     _check_addresses(file, "dicom.listen", config.dicom_listen, any_port=True)
     _check_titles(file, config.ae_titles)
     _check_classes(file, config.private_classes)
+    if not config.worklist.strip():
+        raise LocalFault(
+            f"{file}: dicom.worklist is empty.", f"See `{_example('dicom.worklist')}`."
+        )
     for address in config.advertise:
         if is_wildcard(parse_address(address)[0]):
             raise LocalFault(
@@ -417,6 +432,9 @@ listen = {_list(config.dicom_listen)}
 ae_titles = {_list(config.ae_titles)}
 # SOP classes of makers' own that are stored too, by their UIDs; those of the standard always are.
 private_classes = {_list(config.private_classes)}
+# The folder of the modality worklist, into which the practice's own software puts *.wl or *.json
+# files; if no absolute path, then beside this file. Takes effect at the next start.
+worklist = {_quoted(config.worklist)}
 
 [archive]
 # The character set of images that declare none (DICOM PS3.3 C.12.1.1.2). Takes effect at the next

@@ -155,3 +155,22 @@ def test_what_cannot_be_is_said_and_changes_nothing(
     assert done.code == 2
     assert word in done.err
     assert not (home / "dicom-aes.toml").exists()
+
+
+def test_the_worklist_shows_what_is_scheduled_and_which_file_cannot_be_used(home: Path) -> None:
+    done = meshpacs(home, "dicom", "worklist")
+    assert done.code == 0
+    assert f"Put *.wl or *.json files into {home / 'worklist'}." in done.out
+    folder = home / "worklist"
+    folder.mkdir()
+    step = '{"Modality": "CT", "ScheduledStationAETitle": "CT1"}'
+    entry = f'{{"PatientName": "Meier^Anna", "ScheduledProcedureStepSequence": [{step}]}}'
+    (folder / "good.json").write_text(entry)
+    done = meshpacs(home, "dicom", "worklist", "--json")
+    assert done.code == 0
+    assert [s["patient_name"] for s in done.json["steps"]] == ["Meier^Anna"]
+    (folder / "bad.json").write_text('{"PatientsName": "x"}')
+    done = meshpacs(home, "dicom", "worklist", "--title", "MESHPACS")
+    assert done.code == 1
+    assert "CT1" in done.out
+    assert "bad.json: PatientsName is neither a keyword" in done.err

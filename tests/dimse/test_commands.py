@@ -240,7 +240,8 @@ def test_sop_classes_belong_to_services() -> None:
     assert service_of(STUDY_ROOT_FIND) is Service.FIND
     assert service_of("1.2.840.10008.5.1.4.1.1.2") is Service.STORE
     assert service_of("1.2.840.10008.5.1.4.39.1") is Service.STORE
-    assert service_of("1.2.840.10008.5.1.4.31") is None
+    assert service_of("1.2.840.10008.5.1.4.31") is Service.WORKLIST
+    assert service_of("1.2.840.10008.5.1.4.33") is None
     private = "1.2.276.0.19.55.1.5.1.1.1"
     assert service_of(private) is None
     assert service_of(private, {private}) is Service.STORE

@@ -68,5 +68,8 @@ def test_unique_keys_are_of_their_level() -> None:
 def test_pairs_of_date_and_time_are_pairs() -> None:
     for date, time in TIME_OF_DATE.items():
         known = by_tag(date), by_tag(time)
+        if known == (None, None):
+            assert date >> 16 == 0x0040, "of a scheduled step, which the archive does not have"
+            continue
         assert [k and k.vr for k in known] == ["DA", "TM"]
         assert len({k.level for k in known if k}) == 1

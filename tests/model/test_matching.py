@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshpacs.model.attributes import ATTRIBUTES, Level, Record, Value, by_keyword
-from meshpacs.model.matching import Matcher, ignored, matches, search_level, universal
+from meshpacs.model.attributes import ATTRIBUTES, Element, Level, Record, Value, by_keyword
+from meshpacs.model.matching import Matcher, flat_matcher, ignored, matches, search_level, universal
 from meshpacs.model.query import Query, Rules
 
 BASE = Rules()
@@ -469,3 +469,24 @@ def test_universal_keys_are_known_as_such() -> None:
     assert universal(({}, {1: ("*",)}))
     assert not universal(({1: ("x",)},))
     assert not universal(("?",))
+
+
+def test_in_a_model_of_one_level_every_key_is_matched_that_the_lexicon_knows() -> None:
+    known = {
+        0x0040_0100: Element("ScheduledProcedureStepSequence", 0x0040_0100, "SQ"),
+        0x0040_0002: Element("ScheduledProcedureStepStartDate", 0x0040_0002, "DA"),
+        0x0040_0003: Element("ScheduledProcedureStepStartTime", 0x0040_0003, "TM"),
+    }
+    step: Record = {0x0040_0002: ("20240106",), 0x0040_0003: ("0700",)}
+    record: Record = {0x0040_0100: (step,)}
+
+    def found(date: str, time: str) -> bool:
+        keys: Record = {
+            0x0040_0100: ({0x0040_0002: (date,), 0x0040_0003: (time,)},),
+            0x0009_1001: ("nothing is known of it",),
+        }
+        return flat_matcher(keys, Rules(combined_datetime=True), known.get)(record)
+
+    assert found("20240105-20240106", "0900-0800"), "one range from morning to morning"
+    assert not found("20240105-20240106", "0900-0600")
+    assert not found("20240107", "")

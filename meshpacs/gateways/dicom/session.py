@@ -30,10 +30,12 @@ from meshpacs.gateways.dicom.caller import Caller, Operation
 from meshpacs.gateways.dicom.channel import Channel
 from meshpacs.gateways.dicom.finding import find
 from meshpacs.gateways.dicom.retrieving import get, move
+from meshpacs.gateways.dicom.scheduling import find_steps
 from meshpacs.gateways.dicom.storing import store
 from meshpacs.gateways.dicom.titles import Titles
 from meshpacs.model.errors import Unavailable
 from meshpacs.node.mesh import Mesh
+from meshpacs.node.worklist import Worklist
 
 log = structlog.get_logger()
 
@@ -51,6 +53,7 @@ class House:
     """For identifiers that have text and declare no character set."""
     private: Callable[[], tuple[str, ...]]
     """SOP classes that are stored beside those of the standard."""
+    worklist: Worklist
 
 
 async def serve_association(
@@ -93,13 +96,14 @@ async def serve_association(
         house.default_codec(),
     )
     await channel.accept(answer)
-    await _Session(caller, private).run()
+    await _Session(caller, private, house.worklist).run()
 
 
 class _Session:
     """One accepted association."""
 
-    def __init__(self, caller: Caller, private: tuple[str, ...]) -> None:
+    def __init__(self, caller: Caller, private: tuple[str, ...], worklist: Worklist) -> None:
+        self._worklist = worklist
         self._caller = caller
         self._private = private
         self._nursery: trio.Nursery
@@ -154,6 +158,11 @@ class _Session:
             case FindRequest() as request if self._fits(number, Service.FIND):
                 data = await self._identifier()
                 await self._operate(request, partial(find, caller, number, request, data))
+            case FindRequest() as request if self._fits(number, Service.WORKLIST):
+                data = await self._identifier()
+                await self._operate(
+                    request, partial(find_steps, caller, self._worklist, number, request, data)
+                )
             case GetRequest() as request if self._fits(number, Service.GET):
                 data = await self._identifier()
                 await self._operate(request, partial(get, caller, number, request, data))

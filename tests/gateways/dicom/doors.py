@@ -24,6 +24,7 @@ from meshpacs.gateways.dicom.titles import Allowing, Titles
 from meshpacs.model.address import parse_address
 from meshpacs.node.book import Entry
 from meshpacs.node.mesh import Mesh
+from meshpacs.node.worklist import Worklist
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -84,10 +85,13 @@ class Opened:
 
 
 @asynccontextmanager
-async def opened(mesh: Mesh, *titles: str, book: Allowing | None = None) -> AsyncIterator[Opened]:
+async def opened(
+    mesh: Mesh, *titles: str, book: Allowing | None = None, worklist: Path | None = None
+) -> AsyncIterator[Opened]:
     """A door on loopback, closed at the end."""
     names = Titles(lambda: titles or ("MESHPACS",), book or Strangers())
-    door = DicomDoor(House(mesh, names, lambda: "latin_1", lambda: (PRIVATE,)))
+    steps = Worklist(worklist or Path("no such folder"), "ISO_IR 100")
+    door = DicomDoor(House(mesh, names, lambda: "latin_1", lambda: (PRIVATE,), steps))
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         (address,) = await nursery.start(door.serve, ("127.0.0.1:0",), stop)

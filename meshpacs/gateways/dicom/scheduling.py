@@ -1,0 +1,80 @@
+"""C-FIND of a modality worklist as SCP: what this modality is to do today (PS3.4 annex K)."""
+
+from dataclasses import dataclass, replace
+
+import trio
+
+from meshpacs.dimse.commands import FindRequest, FindResponse
+from meshpacs.dimse.contexts import EXPLICIT_LITTLE
+from meshpacs.dimse.elements import read_data_set
+from meshpacs.dimse.faults import IdentifierMismatch, MalformedIdentifier
+from meshpacs.dimse.statuses import (
+    CANCELLED,
+    IDENTIFIER_MISMATCH,
+    OUT_OF_RESOURCES,
+    PENDING,
+    PENDING_IGNORED_KEYS,
+    UNABLE_TO_PROCESS,
+)
+from meshpacs.dimse.worklist import Wanted, read_wanted, write_step
+from meshpacs.gateways.dicom.caller import Caller, Operation
+from meshpacs.model.errors import MeshError
+from meshpacs.model.matching import flat_matcher
+from meshpacs.model.query import Rules
+from meshpacs.node.dictionary import lexicon, vr_of
+from meshpacs.node.worklist import Step, Worklist
+
+COMBINED = Rules(combined_datetime=True)
+"""Two ranges for a step's start are one range of moments (PS3.4 table K.6-1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    wanted: Wanted
+    steps: tuple[Step, ...]
+
+
+async def find_steps(
+    caller: Caller,
+    worklist: Worklist,
+    number: int,
+    request: FindRequest,
+    data: bytes | None,
+    operation: Operation,
+) -> None:
+    """Answer a C-FIND; `data` is None where the identifier was too large to be kept."""
+    explicit = caller.context(number).transfer_syntax == EXPLICIT_LITTLE
+    end = FindResponse(responded_id=request.message_id, sop_class=request.sop_class, status=0)
+    try:
+        found = await trio.to_thread.run_sync(_answered, caller, worklist, data, explicit)
+    except IdentifierMismatch as fault:
+        end = replace(
+            end, status=IDENTIFIER_MISMATCH, comment=fault.what, offending=fault.offending
+        )
+    except MalformedIdentifier as fault:
+        end = replace(end, status=UNABLE_TO_PROCESS, comment=fault.what)
+    except MeshError as fault:
+        end = replace(end, status=OUT_OF_RESOURCES, comment=fault.what)
+    else:
+        status = PENDING_IGNORED_KEYS if found.wanted.ignored else PENDING
+        pending = replace(end, has_data=True, status=status)
+        for step in found.steps:
+            if operation.cancelled:
+                end = replace(end, status=CANCELLED)
+                break
+            row = write_step(found.wanted, step.record, lexicon, explicit=explicit)
+            await caller.respond(number, pending, row)
+    caller.done["scheduled"] += 1
+    operation.answered = True
+    await caller.respond(number, end)
+
+
+def _answered(caller: Caller, worklist: Worklist, data: bytes | None, explicit: bool) -> _Answer:
+    """In a thread: files are read here."""
+    if data is None:
+        raise MalformedIdentifier("The identifier is too large.")
+    read = read_data_set(data, explicit=explicit, default=caller.default_codec, known=vr_of)
+    wanted = read_wanted(read, lexicon)
+    test = flat_matcher(wanted.keys, COMBINED, lexicon)
+    steps = worklist.listing(caller.called).steps
+    return _Answer(wanted, tuple(step for step in steps if test(step.record)))
