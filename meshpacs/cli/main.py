@@ -34,7 +34,7 @@ COMMANDS = {
     "delete": ("delete", "Take a study out of this archive."),
     "import": ("importing", "Take in DICOM files, folders, zip files and media."),
     "conflicts": ("conflicts", "Instances that came with two contents."),
-    "dicom": ("dicom", "The DICOM machines that this node knows."),
+    "dicom": ("dicom.group", "The DICOM machines that this node knows."),
     "config": ("config", "Check the configuration file."),
 }
 """Each command's file, and its line in `--help`."""

@@ -1,0 +1,17 @@
+"""All commands of `meshpacs dicom`."""
+
+import click
+
+from meshpacs.cli.dicom.ae import ae
+from meshpacs.cli.dicom.check import check
+from meshpacs.cli.dicom.find import find
+from meshpacs.cli.dicom.worklist import worklist
+
+
+@click.group()
+def dicom() -> None:
+    """What concerns DICOM's own network language."""
+
+
+for command in (check, find, worklist, ae):
+    dicom.add_command(command)
