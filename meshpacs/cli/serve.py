@@ -23,6 +23,7 @@ from meshpacs.node.book import Book
 from meshpacs.node.config import ConfigFile
 from meshpacs.node.home import Home
 from meshpacs.node.logs import set_up_logs
+from meshpacs.node.memory import give_back
 from meshpacs.node.node import Node, open_node
 from meshpacs.node.worklist import Worklist
 
@@ -56,6 +57,7 @@ async def serve(
     async with opening as node, trio.open_nursery() as watchers:
         await watchers.start(_obey_signals, node, config)
         watchers.start_soon(_watch_config, node, config)
+        watchers.start_soon(give_back)
         host = parse_address(config.config.http_listen, any_port=True)[0]
         app = admin_app(node.mesh, token=home.admin_token(), host=host)
         stopping = trio.Event()

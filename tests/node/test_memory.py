@@ -1,0 +1,64 @@
+"""Free memory goes back to the system."""
+
+import ctypes
+import platform
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from meshpacs.node import memory
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
+def test_what_was_freed_between_what_is_kept_goes_back() -> None:
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    libc.malloc.argtypes = [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+    blocks = [libc.malloc(100_000) for _ in range(1_000)]
+    for block in blocks:
+        ctypes.memset(block, 1, 100_000)
+    for number, block in enumerate(blocks):
+        if number % 10:
+            libc.free(block)
+    held_kb = resident_kb()
+    assert memory.trim()
+    given_kb = held_kb - resident_kb()
+    for block in blocks[::10]:
+        libc.free(block)
+    assert given_kb > 50_000, "of 90 MB"
+
+
+def resident_kb() -> int:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    (line,) = [line for line in lines if line.startswith("RssAnon")]
+    return int(line.split()[1])
+
+
+def test_where_the_c_library_cannot_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: object())
+    assert not memory.trim()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not memory.trim()
+
+
+async def test_it_is_done_again_and_again(
+    mock_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, receive = trio.open_memory_channel[float](1)
+    monkeypatch.setattr(memory, "trim", lambda: trio.from_thread.run_sync(told))
+
+    def told() -> None:
+        send.send_nowait(trio.current_time())
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(memory.give_back)
+        for time in (1, 2, 3):
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(memory.EVERY_S)
+            assert await receive.receive() - began == time * memory.EVERY_S
+        nursery.cancel_scope.cancel()
