@@ -29,6 +29,7 @@ COMMANDS = {
     "down": ("down", "Stop the node that is up."),
     "status": ("status", "How this node is; exits 0 fine, 1 degraded, 2 broken."),
     "peers": ("peers", "The other members as seen from here."),
+    "trails": ("trails", "By whom the last queries came here, and to whom they went on."),
     "find": ("find", "Ask the mesh, and hear how complete the answer is."),
     "fetch": ("fetch", "Bring a study here, verified."),
     "delete": ("delete", "Take a study out of this archive."),

@@ -83,7 +83,9 @@ class Answering:
             if not self._admission.genuine(body.origin, ask.body, ask.signature):
                 return [*got, Send(peer, Closed(ask.token, (self._roll.node,)))]
             self._seen.note(query_id, ask.ttl)
-            _, sent = self._flood.open(query_id, ask, peer, now, ball=ball, answering=False)
+            _, sent = self._flood.open(
+                query_id, ask, body.origin, peer, now, ball=ball, answering=False
+            )
             return got + sent
         ruling = self._judge(body, ask.body, ask.signature, now)
         if ruling is None:
@@ -92,7 +94,13 @@ class Answering:
         wave = None
         if ruling.carried:
             wave, sent = self._flood.open(
-                query_id, ask, peer, now, ball=ball, answering=self._roll.answering
+                query_id,
+                ask,
+                body.origin,
+                peer,
+                now,
+                ball=ball,
+                answering=self._roll.answering,
             )
             effects += sent
         if not self._roll.answering:

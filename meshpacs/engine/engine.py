@@ -126,6 +126,7 @@ class Engine:
         self.attendance = attendance = Attendance()
         self._seen = seen = Seen()
         self._flood = flood = Flood(node, peers, attendance, settings)
+        self.trails = flood.trails
         self._holding = holding = Holding(node, notary)
         admission = Admission(mesh, roll, wall, notary, boots, settings)
         self._answering = Answering(roll, wall, peers, flood, holding, admission, seen, settings)
@@ -243,7 +244,9 @@ class Engine:
         if self._roll.answering:
             effects.append(SearchLocal(query_id, query))
         copy = Ask(0, ttl, 0, budget_us // MILLISECOND, inquiry.body, inquiry.signature)
-        _, sent = self._flood.open(query_id, copy, None, now, ball=ttl > 0, answering=False)
+        _, sent = self._flood.open(
+            query_id, copy, self.node, None, now, ball=ttl > 0, answering=False
+        )
         return query_id, self._settle(effects + sent, now)
 
     def cancel(self, query_id: QueryId, now: Micros) -> list[Effect]:

@@ -18,6 +18,7 @@ from meshpacs.engine.attendance import Attendance
 from meshpacs.engine.effects import Effect, Send
 from meshpacs.engine.peers import Peers
 from meshpacs.engine.settings import Settings
+from meshpacs.engine.trails import Pass, Trails
 from meshpacs.model.ids import MILLISECOND, Micros, NodeId, QueryId
 from meshpacs.model.limits import UNREACHED_HINTS
 from meshpacs.wire.messages import Ask, Cancel, Closed, Part
@@ -75,6 +76,8 @@ class Flood:
         """When each neighbour with open branches must have been heard."""
         self.ended: deque[Wave] = deque()
         """Waves without a parent that have closed: our own queries. The engine takes them out."""
+        self.trails = Trails()
+        """By whom queries came and to whom they were sent on; for people to look at."""
 
     def __len__(self) -> int:
         """How many waves are open."""
@@ -100,6 +103,7 @@ class Flood:
         self,
         query_id: QueryId,
         ask: Ask,
+        origin: NodeId,
         parent: NodeId | None,
         now: Micros,
         *,
@@ -124,6 +128,9 @@ class Flood:
                     effects += self._forward(number, wave, ask, peer.node, now, ball=ball)
                 elif peer.node != parent and peer.lags:
                     self._hint(wave, peer.node)
+        children = tuple(wave.children.values())
+        step = Pass(parent, ask.hops, ask.ttl, children, wave.unreached)
+        self.trails.note(query_id, origin, step, now, ball=ball)
         return number, effects + self._settle(number, wave)
 
     def _forward(

@@ -21,6 +21,7 @@ from meshpacs.gateways.shapes import (
     found_shape,
     plain,
     summary_shape,
+    trail_shape,
 )
 from meshpacs.gateways.stream import Lines, Write
 from meshpacs.model.attributes import Level
@@ -106,6 +107,7 @@ def admin_app(mesh: Mesh, *, token: str, host: str) -> ASGIApp:
         Route("/v1/status", _guarded(api.status), methods=["GET"]),
         Route("/v1/peers", _guarded(api.peers), methods=["GET"]),
         Route("/v1/counters", _guarded(api.counters), methods=["GET"]),
+        Route("/v1/trails", _guarded(api.trails), methods=["GET"]),
         Route("/v1/conflicts", _guarded(api.conflicts), methods=["GET"]),
         Route("/v1/find", _guarded(api.find), methods=["POST"]),
         Route("/v1/fetch", _guarded(api.fetch), methods=["POST"]),
@@ -177,6 +179,11 @@ class _Api:
     async def counters(self, request: Request) -> Response:
         del request
         return JSONResponse({"counters": plain(await self._mesh.counters())})
+
+    async def trails(self, request: Request) -> Response:
+        trails = await self._mesh.trails(request.query_params.get("query", ""))
+        names = self._mesh.names()
+        return JSONResponse({"trails": [trail_shape(trail, names) for trail in trails]})
 
     async def conflicts(self, request: Request) -> Response:
         del request

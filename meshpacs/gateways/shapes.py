@@ -14,7 +14,7 @@ from meshpacs.model.answer import Report
 from meshpacs.model.identifier import readable
 from meshpacs.model.ids import NodeId
 from meshpacs.model.merge import Match
-from meshpacs.node.views import DeleteView, FetchDone, Found, Health, ImportSummary
+from meshpacs.node.views import DeleteView, FetchDone, Found, Health, ImportSummary, TrailView
 
 Json = dict[str, Any]
 
@@ -102,6 +102,17 @@ def deleted_shape(view: DeleteView) -> Json:
         member(node, view.names) | {"instances": count} for node, count in view.copies.items()
     ]
     shape["unheard"] = [member(node, view.names) for node in view.unheard]
+    return shape
+
+
+def trail_shape(view: TrailView, names: Mapping[NodeId, str]) -> Json:
+    """One query that passed here."""
+    shape: Json = plain(view)
+    shape["origin"] = member(view.origin, names)
+    for step, told in zip(view.passes, shape["passes"], strict=True):
+        told["parent"] = None if step.parent is None else member(step.parent, names)
+        told["children"] = [member(node, names) for node in step.children]
+        told["unreached"] = [member(node, names) for node in step.unreached]
     return shape
 
 

@@ -40,6 +40,7 @@ from meshpacs.node.views import (
     Progress,
     RevokeView,
     StatusView,
+    TrailView,
 )
 
 log = structlog.get_logger()
@@ -221,6 +222,10 @@ class LivingMesh:
         await trio.lowlevel.checkpoint()
         rooms = self._rooms
         return rooms.meters.counters.views(rooms.switchboard.links())
+
+    async def trails(self, start: str = "") -> tuple[TrailView, ...]:
+        """The last queries that passed here whose id begins so, the oldest first."""
+        return await self._standing.trails(start)
 
     async def conflicts(self) -> tuple[ConflictView, ...]:
         """Instances that came with two contents."""

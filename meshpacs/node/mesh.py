@@ -28,6 +28,7 @@ from meshpacs.node.views import (
     Progress,
     RevokeView,
     StatusView,
+    TrailView,
 )
 
 
@@ -200,6 +201,13 @@ class Mesh(Protocol):
 
     async def counters(self) -> tuple[CounterView, ...]:
         """What has gone over this node's links since it started, by purpose and type."""
+        ...
+
+    async def trails(self, start: str = "") -> tuple[TrailView, ...]:
+        """The last queries that passed here, the oldest first.
+
+        Only those whose id begins so, in hexadecimal.
+        """
         ...
 
     async def conflicts(self) -> tuple[ConflictView, ...]: ...

@@ -8,6 +8,7 @@ import trio
 from meshpacs.archive.holdings import Counts
 from meshpacs.engine.effects import Effect
 from meshpacs.engine.engine import Engine
+from meshpacs.engine.trails import Trail
 from meshpacs.model.errors import MeshError
 from meshpacs.model.ids import Micros, NodeId, short
 from meshpacs.model.member import Member, Role
@@ -18,10 +19,12 @@ from meshpacs.node.rooms import Rooms
 from meshpacs.node.views import (
     ArchiveView,
     Health,
+    PassView,
     PeerState,
     PeerView,
     RosterView,
     StatusView,
+    TrailView,
     Trouble,
 )
 
@@ -52,6 +55,22 @@ class Standing:
         self._rooms = rooms
         self._watch = watch
         self._membership = membership
+
+    # ------------------------------------------------------------ queries that passed
+
+    async def trails(self, start: str) -> tuple[TrailView, ...]:
+        """The last queries that passed here whose id begins so, the oldest first."""
+        begins = start.lower()
+
+        def work(engine: Engine, now: Micros) -> tuple[tuple[TrailView, ...], list[Effect]]:
+            offset = self._rooms.clock.wall() - now
+            return tuple(
+                _trail(trail, trail.heard_us + offset)
+                for trail in engine.trails.all()
+                if trail.query_id.hex().startswith(begins)
+            ), []
+
+        return await self._rooms.driver.call(work)
 
     # ------------------------------------------------------------ peers
 
@@ -296,3 +315,11 @@ class Standing:
                 f"The clock of {peer.name} is {abs(offset) // 1_000_000} s {way} this one.",
                 "Let both machines set their clocks by NTP.",
             )
+
+
+def _trail(trail: Trail, heard_us: Micros) -> TrailView:
+    passes = tuple(
+        PassView(step.parent, step.hops, step.ttl, step.children, tuple(step.unreached))
+        for step in trail.passes
+    )
+    return TrailView(trail.query_id, trail.origin, trail.ball, heard_us, passes)

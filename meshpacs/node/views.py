@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from meshpacs.model.answer import Report
 from meshpacs.model.errors import MeshError, Unavailable
-from meshpacs.model.ids import Digest, MeshId, Micros, NodeId
+from meshpacs.model.ids import Digest, MeshId, Micros, NodeId, QueryId
 from meshpacs.model.member import Role
 
 if TYPE_CHECKING:
@@ -94,6 +94,33 @@ class CounterView:
     """Bytes of their frames before encryption, lengths included."""
     messages_out: int
     bytes_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class PassView:
+    """One copy of a query that was accepted here."""
+
+    parent: NodeId | None
+    """Whom it came from, and by whom answers went back; None for a query of ours."""
+    hops: int
+    ttl: int
+    children: tuple[NodeId, ...]
+    """Whom it was sent on to, in that order."""
+    unreached: tuple[NodeId, ...] = ()
+    """Members that could not be reached in time from here, or that others behind here named so."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrailView:
+    """One query that passed here, ours or another's: whose, and its way, but not what it asked."""
+
+    query_id: QueryId
+    origin: NodeId
+    ball: bool
+    """Asked of a neighbourhood, not of everyone."""
+    heard_us: Micros
+    passes: tuple[PassView, ...]
+    """The first copy; of a ball also those that might go further than any before."""
 
 
 @dataclass(frozen=True, slots=True)

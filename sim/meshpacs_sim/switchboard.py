@@ -1,5 +1,6 @@
 """Links between hosts as they come and go: dials, hang-ups, and direct links for visits."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,18 @@ class Switchboard:
         hosts[a].links[b] = hosts[b].links[a] = self._serials
         self._linked(hosts[a], b, self._serials, outbound=True)
         self._linked(hosts[b], a, self._serials, outbound=False)
+
+    def link_all(self, order: Sequence[Sequence[int]]) -> None:
+        """Make all control links at once; each host hears of its own in an order of its own."""
+        hosts = self._world.hosts
+        pairs = [(host, peer) for host, peers in enumerate(order) for peer in peers]
+        for host, peer in pairs:
+            if host < peer:
+                self._serials += 1
+                hosts[host].links[peer] = hosts[peer].links[host] = self._serials
+        for host, peer in pairs:
+            serial = hosts[host].links[peer]
+            self._linked(hosts[host], peer, serial, outbound=host < peer)
 
     def whole(self, a: int, b: int) -> bool:
         """Whether both ends hold the same link."""

@@ -81,6 +81,7 @@ class World:
         roles: Sequence[Role] | None = None,
         observers: Sequence[Observer] = (),
         relink_us: Micros | None = None,
+        order: Sequence[Sequence[int]] | None = None,
     ) -> None:
         """Make every host and, if the overlay is frozen, every link of the graph.
 
@@ -96,6 +97,8 @@ class World:
             observers: who is told what happens.
             relink_us: how often the world dials links of a frozen overlay that are gone; None
                 for never.
+            order: of a frozen overlay, for each host its neighbours in the order in which their
+                links come up there; by default all links come up in the order of the graph's edges.
         """
         self.seed = seed
         self.graph = graph
@@ -136,8 +139,11 @@ class World:
         for host in self.hosts:
             self.start(host)
         if self.settings.frozen_overlay:
-            for a, b in graph.edges:
-                self.switchboard.link(a, b)
+            if order is not None:
+                self.switchboard.link_all(order)
+            else:
+                for a, b in graph.edges:
+                    self.switchboard.link(a, b)
         if relink_us is not None:
             self.switchboard.tend(relink_us)
 

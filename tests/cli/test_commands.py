@@ -219,6 +219,18 @@ def test_peers_says_what_to_do_about_the_last_error(node: Served) -> None:
     assert json.loads(node.run("peers", "--json").stdout)["peers"][0]["name"] == "Süd"
 
 
+def test_trails_says_by_whom_a_query_came_and_to_whom_it_went(node: Served) -> None:
+    lines = node.run("trails").stdout.splitlines()
+    own, first, second = (line.split() for line in lines if "Süd" in line)
+    assert (own[0], own[1], own[-3:]) == ("71717171", "Nord", ["here", "0", "Süd"])
+    assert (first[0], first[1], first[-3:]) == ("72727272", "Süd", ["Süd", "2", "nobody"])
+    assert second == ["Süd", "1", "Süd", "Nord"]
+    picked = json.loads(node.run("trails", "72", "--json").stdout)["trails"]
+    assert [trail["query_id"] for trail in picked] == ["72" * 16]
+    assert "No such query" in node.run("trails", "x&y").stdout
+    assert node.mesh.asked[-1] == ("trails", "x&y")
+
+
 def test_conflicts_lists_both_contents(node: Served) -> None:
     result = node.run("conflicts")
     assert result.return_value == 1

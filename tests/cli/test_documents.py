@@ -18,10 +18,12 @@ from meshpacs.node.views import (
     FetchDone,
     ImportSummary,
     InviteView,
+    PassView,
     PeerState,
     PeerView,
     RosterView,
     StatusView,
+    TrailView,
     Trouble,
 )
 
@@ -39,6 +41,7 @@ def test_every_command_is_documented(command: str) -> None:
     [
         StatusView, Trouble, ArchiveView, RosterView, ConfigView, PeerView, ConflictView,
         DeleteView, FetchDone, ImportSummary, InviteView, MemberAnswer, CounterView,
+        TrailView, PassView,
     ],
 )  # fmt: skip
 def test_every_key_is_documented(view: type) -> None:

@@ -55,9 +55,9 @@ async def ask(
     scope = {
         "type": "http",
         "method": method,
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
+        "path": path.partition("?")[0],
+        "raw_path": path.partition("?")[0].encode(),
+        "query_string": path.partition("?")[2].encode(),
         "headers": [(k.encode(), v.encode()) for k, v in sent.items() if v],
         "http_version": "1.1",
         "scheme": "http",

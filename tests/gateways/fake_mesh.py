@@ -32,6 +32,7 @@ from meshpacs.node.views import (
     InviteView,
     Kept,
     NotKept,
+    PassView,
     PeerState,
     PeerView,
     Progress,
@@ -40,6 +41,7 @@ from meshpacs.node.views import (
     RosterView,
     StatusView,
     Taken,
+    TrailView,
     Trouble,
 )
 
@@ -134,6 +136,23 @@ PEER = PeerView(
 )
 
 COUNTER = CounterView("control", "Ask", 3, 900, 2, 600)
+
+TRAILS = (
+    TrailView(
+        query_id=QueryId(b"q" * 16),
+        origin=NORD,
+        ball=False,
+        heard_us=1_700_000_000_000_000,
+        passes=(PassView(parent=None, hops=0, ttl=0, children=(SUED,)),),
+    ),
+    TrailView(
+        query_id=QueryId(b"r" * 16),
+        origin=SUED,
+        ball=True,
+        heard_us=1_700_000_000_000_000,
+        passes=(PassView(SUED, 2, 0, ()), PassView(SUED, 1, 1, (SUED,), (NORD,))),
+    ),
+)
 
 CONFLICT = ConflictView(
     study_uid=STUDY,
@@ -369,6 +388,10 @@ class FakeMesh:
     async def counters(self) -> tuple[CounterView, ...]:
         self._remember("counters")
         return (COUNTER,)
+
+    async def trails(self, start: str = "") -> tuple[TrailView, ...]:
+        self._remember("trails", start)
+        return tuple(trail for trail in TRAILS if trail.query_id.hex().startswith(start))
 
     async def conflicts(self) -> tuple[ConflictView, ...]:
         self._remember("conflicts")

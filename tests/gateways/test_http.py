@@ -46,6 +46,28 @@ async def test_status_and_peers_tell_every_field_of_their_views() -> None:
     }  # fmt: skip
 
 
+async def test_trails_name_everybody_on_them_and_can_be_picked_by_the_start_of_an_id() -> None:
+    nord, sued = {"node": NORD.hex(), "name": "Nord"}, {"node": SUED.hex(), "name": "Süd"}
+    mesh = FakeMesh()
+    reply = await ask(app_of(mesh), "GET", "/v1/trails?query=71")
+    assert mesh.asked == [("trails", "71")]
+    assert reply.json == {
+        "trails": [
+            {
+                "query_id": "71" * 16, "origin": nord, "ball": False,
+                "heard_us": 1_700_000_000_000_000,
+                "passes": [
+                    {"parent": None, "hops": 0, "ttl": 0, "children": [sued], "unreached": []}
+                ],
+            }
+        ]
+    }  # fmt: skip
+    everything = await ask(app_of(mesh), "GET", "/v1/trails")
+    assert [len(trail["passes"]) for trail in everything.json["trails"]] == [1, 2]
+    assert everything.json["trails"][1]["passes"][1]["parent"] == sued
+    assert everything.json["trails"][1]["passes"][1]["unreached"] == [nord]
+
+
 async def test_a_found_answer_names_its_members_and_reads_its_attributes() -> None:
     mesh = FakeMesh()
     reply = await ask(

@@ -1,5 +1,6 @@
 """Whole nodes on loopback: founded, joined, asked, stopped, revoked."""
 
+import time
 from collections.abc import AsyncIterable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from meshpacs.node.config import ConfigFile
 from meshpacs.node.living import LivingMesh
 from meshpacs.node.mesh import Mesh
 from meshpacs.node.node import open_node
-from meshpacs.node.views import FetchDone, Health, PeerState, Progress, Taken
+from meshpacs.node.views import FetchDone, Health, PassView, PeerState, Progress, Taken
 from meshpacs.wire.messages import Ping
 from tests.node.houses import ALL_STUDIES, street, study, uids, until_state
 
@@ -78,6 +79,24 @@ async def test_what_goes_over_the_links_is_counted_by_purpose_and_type(tmp_path:
         assert (got.messages_in, got.bytes_in) == (1, sent.bytes_out)
         assert asked["control", "Part"].messages_in == 1
         assert asked["join", "Knock"].messages_in == 1
+
+
+async def test_a_query_leaves_a_trail_at_every_node_that_it_came_to(tmp_path: Path) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Sued", nord)
+        found = await nord.find()
+        assert found.report is not None
+        query = found.report.query_id.hex()
+        began = time.time_ns() // 1000
+        (asked,) = await nord.up.mesh.trails()
+        (heard,) = await sued.up.mesh.trails(query[:6].upper())
+        assert asked.passes == (PassView(None, 0, 0, (sued.up.node_id,)),)
+        assert heard.passes == (PassView(nord.up.node_id, 1, 0, ()),)
+        assert asked.query_id == heard.query_id == found.report.query_id
+        assert asked.origin == heard.origin == nord.up.node_id
+        assert began - 60_000_000 < heard.heard_us <= time.time_ns() // 1000
+        assert await sued.up.mesh.trails("no such start") == ()
 
 
 async def test_a_clinic_joins_through_a_member_while_the_founder_is_off(tmp_path: Path) -> None:
