@@ -20,12 +20,14 @@ from meshpacs.archive.filing import lose
 from meshpacs.archive.holdings import (
     Conflict,
     Counts,
+    Instance,
     Loss,
     States,
     Stored,
     conflicts,
     counts,
     entries,
+    instance,
     losses,
     stored,
 )
@@ -182,6 +184,11 @@ class Archive:
         with self._stores.index.reading() as con:
             return entries(con, study_uid)
 
+    def instance(self, sop_uid: str) -> Instance:
+        """What is under one SOP Instance UID."""
+        with self._stores.index.reading() as con:
+            return instance(con, sop_uid)
+
     def own_entries(self, study_uid: str) -> tuple[Entry, ...]:
         """Those of them that came in by this node's own door: what it vouches for."""
         with self._stores.index.reading() as con:
@@ -331,6 +338,18 @@ class Archive:
         if not right:
             raise self._lost(found, "its bytes have changed")
         return chunk
+
+    def verify(self, root: Digest, transfer_syntax: str) -> None:
+        """Read a whole content again, from the disk where the system can be told so, and hash it.
+
+        Raises:
+            Unavailable: the content is not here, or its disk does not give it.
+            Damaged: see `read_leaf`.
+        """
+        found = self._stored(root, transfer_syntax)
+        self._stores.blobs.forget_cached(found.name)
+        for index in range(leaf_count(found.content.size_bytes)):
+            self.read_leaf(root, index, transfer_syntax)
 
     def open_content(self, root: Digest, transfer_syntax: str = "") -> tuple[Path, int, Content]:
         """A content's file, where the data set begins in it, and what it is; unchecked bytes.

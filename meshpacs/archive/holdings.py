@@ -51,6 +51,16 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Instance:
+    """What is under one SOP Instance UID."""
+
+    entry: Entry | None
+    """What is visible; None if nothing is."""
+    in_conflict: bool
+    """Whether another content under the same UID is kept aside."""
+
+
+@dataclass(frozen=True, slots=True)
 class Loss:
     """An instance that was here and whose bytes the disk has lost."""
 
@@ -82,6 +92,18 @@ def entries(con: sqlite3.Connection, study_uid: str, *, own: bool = False) -> tu
     """A study's visible instances by SOP Instance UID; `own`: only those of our own door."""
     rows = con.execute(_ENTRIES + (" AND own" if own else ""), (study_uid,)).fetchall()
     return tuple(sorted(Entry(*row) for row in rows))
+
+
+def instance(con: sqlite3.Connection, sop_uid: str) -> Instance:
+    """What is under one SOP Instance UID."""
+    row = con.execute(
+        "SELECT sop_uid, sop_class, series_uid, modality, transfer_syntax, size_bytes, root"
+        " FROM instances JOIN series USING (series) JOIN contents USING (content)"
+        " WHERE sop_uid = ?",
+        (sop_uid,),
+    ).fetchone()
+    aside = con.execute("SELECT 1 FROM conflicts WHERE sop_uid = ? LIMIT 1", (sop_uid,)).fetchone()
+    return Instance(None if row is None else Entry(*row), in_conflict=aside is not None)
 
 
 def stored(con: sqlite3.Connection, root: Digest, transfer_syntax: str = "") -> Stored | None:

@@ -12,6 +12,7 @@ import trio
 
 from meshpacs.cli.systemd import notify
 from meshpacs.gateways.dicom.door import DicomDoor
+from meshpacs.gateways.dicom.reporting import Reporter
 from meshpacs.gateways.dicom.session import House
 from meshpacs.gateways.dicom.titles import Titles
 from meshpacs.gateways.http import admin_app
@@ -63,10 +64,14 @@ async def serve(
         stopping = trio.Event()
         book = Book(home.ae_book)
         await watchers.start(book.watch)
+        reporter = Reporter(node.mesh, book, lambda: config.config.private_classes)
+        await watchers.start(reporter.run)
         async with trio.open_nursery() as doors:
             http = await doors.start(serve_http, app, config.config.http_listen, stopping)
             dicom = await doors.start(
-                dicom_door(node, home, config, book).serve, config.config.dicom_listen, stopping
+                dicom_door(node, home, config, book, reporter).serve,
+                config.config.dicom_listen,
+                stopping,
             )
             _say_ready(home, node, http, dicom)
             await node.stopping.wait()
@@ -88,13 +93,15 @@ def _allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def dicom_door(node: Node, home: Home, config: ConfigFile, book: Book) -> DicomDoor:
+def dicom_door(
+    node: Node, home: Home, config: ConfigFile, book: Book, reporter: Reporter
+) -> DicomDoor:
     """The DICOM front door, which asks the configuration anew for each caller."""
     titles = Titles(lambda: config.config.ae_titles, book)
     codec = partial(default_codec, config.config.default_charset)
     worklist = Worklist(config.config.worklist_folder(home.folder), config.config.default_charset)
     return DicomDoor(
-        House(node.mesh, titles, codec, lambda: config.config.private_classes, worklist)
+        House(node.mesh, titles, codec, lambda: config.config.private_classes, worklist, reporter)
     )
 
 

@@ -87,6 +87,20 @@ def show(facts: Json) -> None:
     )
     if archive["conflicts"]:
         row("conflicts", f"{archive['conflicts']}; see `meshpacs conflicts`")
+    asked = facts["commitments"]
+    if asked["open"] or asked["given_up"]:
+        row(
+            "commitment",
+            f"{plural(asked['open'], 'report')} to be delivered, {asked['given_up']} given up",
+        )
+    for one in asked["transactions"]:
+        tried = f", tried {plural(one['attempts'], 'time')}" if one["attempts"] else ""
+        again = f", again {clock(one['next_us'])}" if one["next_us"] else ""
+        row(
+            "",
+            f"{one['calling']}, asked {clock(one['asked_us'])}: "
+            f"{plural(one['instances'], 'instance')}, {one['state']}{tried}{again}",
+        )
     for sentence in archive["repaired"]:
         row("repaired", sentence)
     for fork in roster["forks"]:

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from meshpacs.dimse.faults import MalformedIdentifier
+from meshpacs.dimse.faults import MalformedIdentifier, OversizedIdentifier
 from meshpacs.model.attributes import Record, Value, element
 from meshpacs.model.charsets import Charset, charset, express
 from meshpacs.model.limits import IDENTIFIER_BYTES, IDENTIFIER_DEPTH, QUERY_KEYS, VALUES_PER_KEY
@@ -28,6 +28,20 @@ SHORT_LENGTH = 0xFFFE
 ELEMENTS_MOST = 8 * QUERY_KEYS
 """Elements of one identifier at all depths: keys, and what is passed over. A guess."""
 
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a small data set may have at most."""
+
+    size_bytes: int = IDENTIFIER_BYTES
+    elements: int = ELEMENTS_MOST
+    """At all depths."""
+    items: int = VALUES_PER_KEY
+    """Of one sequence."""
+
+
+IDENTIFIER = Bounds()
+
 VRS: Mapping[int, str] = {
     CHARACTER_SET: "CS",
     0x0008_0052: "CS",
@@ -35,8 +49,15 @@ VRS: Mapping[int, str] = {
     0x0008_0054: "AE",
     0x0008_0056: "CS",
     0x0008_0058: "UI",
+    0x0008_1150: "UI",
+    0x0008_1155: "UI",
+    0x0008_1195: "UI",
+    0x0008_1197: "US",
+    0x0008_1198: "SQ",
+    0x0008_1199: "SQ",
 }
-"""VRs of what identifiers have beside attributes of the index (PS3.4 C.4)."""
+"""VRs of what identifiers have beside attributes of the index (PS3.4 C.4), and of what storage
+commitment has (PS3.4 J.3)."""
 
 
 @dataclass(slots=True)
@@ -65,7 +86,12 @@ def vr_of(tag: int) -> str:
 
 
 def read_data_set(
-    data: bytes | bytearray, *, explicit: bool, default: str, known: VrOf = vr_of
+    data: bytes | bytearray,
+    *,
+    explicit: bool,
+    default: str,
+    known: VrOf = vr_of,
+    bounds: Bounds = IDENTIFIER,
 ) -> DataSet:
     """Read a whole small data set; `default` is the codec for bytes that no set declares.
 
@@ -74,9 +100,9 @@ def read_data_set(
     Raises:
         MalformedIdentifier: it is cut off, too large or too deep.
     """
-    if len(data) > IDENTIFIER_BYTES:
-        raise MalformedIdentifier(f"The identifier has more than {IDENTIFIER_BYTES} bytes.")
-    reader = _Reader(memoryview(data), explicit=explicit, default=default, known=known)
+    if len(data) > bounds.size_bytes:
+        raise OversizedIdentifier(f"The identifier has more than {bounds.size_bytes} bytes.")
+    reader = _Reader(memoryview(data), bounds, explicit=explicit, default=default, known=known)
     found, _ = reader.data_set(0, len(data), charset((), default), 0)
     return found
 
@@ -91,9 +117,12 @@ class _Head:
 
 
 class _Reader:
-    def __init__(self, data: memoryview, *, explicit: bool, default: str, known: VrOf) -> None:
+    def __init__(
+        self, data: memoryview, bounds: Bounds, *, explicit: bool, default: str, known: VrOf
+    ) -> None:
         self._known = known
         self._data = data
+        self._bounds = bounds
         self._explicit = explicit
         self._default = default
         self._elements = 0
@@ -136,8 +165,9 @@ class _Reader:
 
     def _head(self, at: int, end: int) -> _Head:
         self._elements += 1
-        if self._elements > ELEMENTS_MOST:
-            raise MalformedIdentifier(f"The identifier has more than {ELEMENTS_MOST} elements.")
+        most = self._bounds.elements
+        if self._elements > most:
+            raise OversizedIdentifier(f"The identifier has more than {most} elements.")
         if end - at < 8:
             raise MalformedIdentifier("The identifier ends within an element's head.")
         group, number = struct.unpack_from("<HH", self._data, at)
@@ -175,8 +205,12 @@ class _Reader:
             at = inner.start
             if inner.tag == SEQUENCE_END and not defined:
                 return tuple(items), at
-            if inner.tag != ITEM or len(items) >= VALUES_PER_KEY:
+            if inner.tag != ITEM:
                 raise MalformedIdentifier("A sequence of the identifier has no usable items.")
+            if len(items) >= self._bounds.items:
+                raise OversizedIdentifier(
+                    f"A sequence of the identifier has more than {self._bounds.items} items."
+                )
             if inner.length == UNDEFINED:
                 item, at = self.data_set(at, stop, letters, depth + 1, item=True)
             else:

@@ -23,6 +23,10 @@ class MalformedIdentifier(PeerFault):
     """An identifier cannot be read as a data set; the request is answered with a failure."""
 
 
+class OversizedIdentifier(MalformedIdentifier):
+    """It may be right, but has more of something than is taken in."""
+
+
 class IdentifierMismatch(MalformedIdentifier):
     """An identifier is not one of its SOP class: a unique key or the level is missing or wrong."""
 

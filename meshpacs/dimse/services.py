@@ -8,6 +8,9 @@ from meshpacs.model.attributes import LEVELS, Level
 
 VERIFICATION = "1.2.840.10008.1.1"
 
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
+"""Storage Commitment Push Model (PS3.4 J.3)."""
+
 
 class Service(StrEnum):
     """What a caller may be allowed."""
@@ -18,6 +21,7 @@ class Service(StrEnum):
     MOVE = "move"
     GET = "get"
     WORKLIST = "worklist"
+    COMMIT = "commit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ def service_of(abstract_syntax: str, private: Container[str] = ()) -> Service | 
     """
     if abstract_syntax == VERIFICATION:
         return Service.ECHO
+    if abstract_syntax == STORAGE_COMMITMENT:
+        return Service.COMMIT
     if abstract_syntax in QUERY_RETRIEVE:
         return QUERY_RETRIEVE[abstract_syntax].service
     if abstract_syntax == MODALITY_WORKLIST_FIND:

@@ -250,6 +250,26 @@ large hospital schedules 2,000 a day."""
 WORKLIST_FILE_BYTES = 1024 * 1024
 """One file of a worklist; an entry has 2 KiB. A guess."""
 
+COMMITMENT_BYTES = 8 * 1024 * 1024
+"""One data set of storage commitment, whether asked or reported."""
+
+COMMITMENT_INSTANCES = 50_000
+"""Instances in one request for commitment: with UIDs of 64 characters they have 7.6 MiB. A guess;
+modalities ask study by study, and the largest CT studies have 10,000."""
+
+COMMITMENTS_OPEN = 4_096
+"""Requests for commitment that are not reported yet, of all callers: 24 hours of them, if every
+caller is unreachable. A guess."""
+
+COMMITMENTS_OF_ONE = 2_048
+"""Of these, of one AE title, so that none takes the places of all. A guess."""
+
+COMMITMENT_REFERENCES = 2_000_000
+"""Instances in all of them together: some 100 MB on the disk, since UIDs are compressed."""
+
+COMMITMENTS_KEPT = 1_024
+"""Requests that were reported or given up and are still remembered. A guess."""
+
 REWRITTEN_BYTES = 1024**3
 """One data set that is rewritten in another byte order or with other VRs; it is then three times
 in memory. A guess: CT, MR and US without compression stay below."""

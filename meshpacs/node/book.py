@@ -28,7 +28,7 @@ LOOK_S = 1.0
 ENTRIES = 1024
 """Machines in one book. A guess."""
 
-SERVICES = ("echo", "store", "find", "get", "move", "worklist")
+SERVICES = ("echo", "store", "find", "get", "move", "worklist", "commit")
 """What a caller may be allowed: each DICOM service by its verb."""
 
 HEADING = """\

@@ -12,6 +12,7 @@
 | `config.toml` | what the operator decides |
 | `admin.token` | what the command line shows to the admin API, mode 0600 |
 | `dicom-aes.toml` | the DICOM machines that the operator knows |
+| `commitments.sqlite` | requests for storage commitment, reported or still to be |
 | `running.json` | process and addresses of the node that is up |
 | `lock` | held by the one process that uses this home |
 """
@@ -92,6 +93,11 @@ class Home:
     def ae_book(self) -> Path:
         """The machines that may call this node in DICOM's language, and that it may call."""
         return self.folder / "dicom-aes.toml"
+
+    @property
+    def commitments(self) -> Path:
+        """What other machines want to hear of once their instances are safe here."""
+        return self.folder / "commitments.sqlite"
 
     @property
     def token_file(self) -> Path:

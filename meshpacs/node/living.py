@@ -24,6 +24,7 @@ from meshpacs.node.finding import Holdings, Question, merged
 from meshpacs.node.importing import Importing
 from meshpacs.node.membership import Membership
 from meshpacs.node.mesh import Finding
+from meshpacs.node.promising import HeldHere, Promising
 from meshpacs.node.removing import Removing
 from meshpacs.node.retrieving import Retrieving
 from meshpacs.node.rooms import Rooms
@@ -109,6 +110,8 @@ class LivingMesh:
         self._standing = Standing(rooms, membership, watch)
         self._stopping = stopping
         self._imports = trio.CapacityLimiter(IMPORTS)
+        self.commitments = rooms.commitments
+        self.promises: Promising = HeldHere(rooms.vault)
 
     # ------------------------------------------------------------ find
 

@@ -13,6 +13,8 @@ from meshpacs.model.content import Entry
 from meshpacs.model.ids import Micros, NodeId
 from meshpacs.model.member import Role
 from meshpacs.model.query import Query, Scope
+from meshpacs.node.commitments import Commitments
+from meshpacs.node.promising import Promising
 from meshpacs.node.views import (
     ConfigView,
     ConflictView,
@@ -174,6 +176,16 @@ class Mesh(Protocol):
     @property
     def node(self) -> NodeId:
         """This node's name."""
+        ...
+
+    @property
+    def commitments(self) -> Commitments:
+        """Requests for storage commitment that are to be reported."""
+        ...
+
+    @property
+    def promises(self) -> Promising:
+        """What can be said of an instance that commitment is asked of."""
         ...
 
     def import_paths(self, paths: Sequence[Path]) -> AbstractAsyncContextManager[Importing]:

@@ -21,7 +21,8 @@ from meshpacs.links.link import Link
 from meshpacs.links.precedence import Precedence
 from meshpacs.model.errors import MeshError
 from meshpacs.model.ids import Micros, NodeId
-from meshpacs.node.clock import Clock
+from meshpacs.node.clock import Clock, wall_us
+from meshpacs.node.commitments import Commitments
 from meshpacs.node.config import MIB, ConfigFile
 from meshpacs.node.disk import Watch
 from meshpacs.node.driver import Driver
@@ -51,6 +52,9 @@ links take to close and `VAULT_S` a stop stays below 5."""
 
 VAULT_S = 2.5
 """Seconds that closing the archive may take: `vault.CLOSE_S` and a checkpoint of its index."""
+
+COMMITMENTS_S = 1.5
+"""Seconds that closing the requests for commitment may take: `commitments.CLOSE_S` and a little."""
 
 ADMIT_S = 60.0
 """Seconds that a joiner has to knock and to read the roster: as long as it waits itself."""
@@ -111,11 +115,24 @@ async def open_node(
         wanted = config.config
         vault = await Vault.open(home.archive, wanted.default_charset, wanted.keep_free_mib * MIB)
         try:
-            async with _running(home, config, belongings, vault, settings) as node:
+            async with (
+                _commitments(home) as commitments,
+                _running(home, config, belongings, vault, commitments, settings) as node,
+            ):
                 yield node
         finally:
             with trio.move_on_after(VAULT_S, shield=True):
                 await vault.close()
+
+
+@asynccontextmanager
+async def _commitments(home: Home) -> AsyncIterator[Commitments]:
+    commitments = await Commitments.open(home.commitments, wall_us)
+    try:
+        yield commitments
+    finally:
+        with trio.move_on_after(COMMITMENTS_S, shield=True):
+            await commitments.close()
 
 
 @asynccontextmanager
@@ -124,9 +141,11 @@ async def _running(
     config: ConfigFile,
     belongings: Belongings,
     vault: Vault,
+    commitments: Commitments,
     settings: Settings | None,
 ) -> AsyncIterator[Node]:
-    making = _Making(home, config, belongings, vault, await vault.boots(), settings)
+    boots = await vault.boots()
+    making = _Making(home, config, belongings, vault, commitments, boots, settings)
     # Listening comes before anything runs, so that an address in use is told plainly.
     rooms = making.rooms(await making.door.listen(config.config.mesh_listen))
     membership, fetcher = making.membership, making.fetcher
@@ -174,13 +193,14 @@ class _Making:
         config: ConfigFile,
         belongings: Belongings,
         vault: Vault,
+        commitments: Commitments,
         boots: dict[NodeId, int],
         settings: Settings | None,
     ) -> None:
         identity, roster = belongings.identity, belongings.roster
         self.nursery: trio.Nursery
         self._home, self._config, self._belongings = home, config, belongings
-        self._vault = vault
+        self._vault, self._commitments = vault, commitments
         self._boot = home.next_boot()
         self._clock = Clock()
         self._meters = Meters(self._clock.wall)
@@ -234,6 +254,7 @@ class _Making:
             meters=self._meters,
             ledger=self._ledger,
             vault=self._vault,
+            commitments=self._commitments,
             gate=self._gate,
             notary=self._notary,
             switchboard=self._switchboard,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from meshpacs.links.gatekeeper import Gatekeeper
 from meshpacs.model.ids import Micros, NodeId, short
 from meshpacs.node.clock import Clock
+from meshpacs.node.commitments import Commitments
 from meshpacs.node.config import ConfigFile
 from meshpacs.node.driver import Driver
 from meshpacs.node.founding import Belongings
@@ -31,6 +32,7 @@ class Rooms:
     meters: Meters
     ledger: Ledger
     vault: Vault
+    commitments: Commitments
     gate: Gatekeeper
     notary: RosterNotary
     switchboard: Switchboard

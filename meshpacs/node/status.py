@@ -1,5 +1,6 @@
 """How this node is, and how its peers are, as facts for people."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -12,12 +13,14 @@ from meshpacs.engine.trails import Trail
 from meshpacs.model.errors import MeshError
 from meshpacs.model.ids import Micros, NodeId, short
 from meshpacs.model.member import Member, Role
+from meshpacs.node.commitments import GIVEN_UP
 from meshpacs.node.disk import Watch
 from meshpacs.node.membership import Membership
 from meshpacs.node.reach import only_loopback, reach
 from meshpacs.node.rooms import Rooms
 from meshpacs.node.views import (
     ArchiveView,
+    CommitmentsView,
     Health,
     PassView,
     PeerState,
@@ -163,11 +166,13 @@ class Standing:
         rooms = self._rooms
         peers = await self.peers()
         archive, archive_troubles = await self._archive()
+        commitments, commitment_troubles = await self._commitments()
         config = rooms.config.view
         own = rooms.roster.members().get(rooms.node)
         advertised = self._membership.advertised
         troubles = sorted(
-            [*archive_troubles, *self._troubles(peers)], key=lambda trouble: -trouble.level
+            [*archive_troubles, *commitment_troubles, *self._troubles(peers)],
+            key=lambda trouble: -trouble.level,
         )
         founder = rooms.belongings.founder
         return StatusView(
@@ -194,6 +199,7 @@ class Standing:
             archive=archive,
             roster=self._roster(),
             config=config,
+            commitments=commitments,
         )
 
     def _opened(self, door: str) -> tuple[str, ...]:
@@ -258,6 +264,28 @@ class Standing:
             disk_keep_free_bytes=archive.keep_free_bytes,
             disk_sync_p95_us=disk.sync_p95_us,
         ), troubles
+
+    async def _commitments(self) -> tuple[CommitmentsView, list[Trouble]]:
+        try:
+            view = await self._rooms.commitments.view()
+        except MeshError as error:
+            return CommitmentsView(), [Trouble(Health.BROKEN, error.what, error.mend)]
+        troubles = [Trouble(Health.DEGRADED, view.repaired)] if view.repaired else []
+        # One for a machine and reason, however many of its requests wait.
+        alike = Counter(
+            (one.calling, one.state, one.what, one.mend) for one in view.transactions if one.what
+        )
+        for (calling, state, what, mend), count in alike.items():
+            fate = "was given up after a day" if state == GIVEN_UP else "waits to be delivered"
+            reports = "A report" if count == 1 else f"Each of {count} reports"
+            troubles.append(
+                Trouble(
+                    Health.DEGRADED,
+                    f"{reports} of storage commitment for {calling} {fate}. {what}",
+                    mend,
+                )
+            )
+        return view, troubles
 
     def _troubles(self, peers: tuple[PeerView, ...]) -> Iterator[Trouble]:
         rooms = self._rooms

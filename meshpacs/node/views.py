@@ -196,6 +196,38 @@ class ConfigView:
 
 
 @dataclass(frozen=True, slots=True)
+class TransactionView:
+    """One request for storage commitment that is not reported yet, or was given up."""
+
+    calling: str
+    """The AE title of who has asked."""
+    host: str
+    transaction_uid: str
+    instances: int
+    asked_us: Micros
+    state: str
+    attempts: int
+    """To deliver its report."""
+    next_us: Micros
+    """When the next one is made; 0: at once, or never."""
+    what: str
+    """Why the last one failed."""
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentsView:
+    """What other machines have asked commitment of."""
+
+    open: int = 0
+    given_up: int = 0
+    transactions: tuple[TransactionView, ...] = ()
+    """The oldest of both."""
+    repaired: str = ""
+    """What the start has mended."""
+
+
+@dataclass(frozen=True, slots=True)
 class StatusView:
     """Everything that `meshpacs status` tells."""
 
@@ -219,6 +251,7 @@ class StatusView:
     archive: ArchiveView
     roster: RosterView
     config: ConfigView
+    commitments: CommitmentsView = CommitmentsView()
 
 
 @dataclass(frozen=True, slots=True)

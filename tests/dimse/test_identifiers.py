@@ -190,7 +190,7 @@ def deep(levels: int) -> bytes:
         (sequence(REQUESTS, item(b""), undefined=True)[:-8], "does not end"),
         (sequence(REQUESTS, item(b"", undefined=True)[:-8]), "item of the identifier"),
         (sequence(REQUESTS, STEP), "no usable items"),
-        (sequence(REQUESTS, item(b"") * (VALUES_PER_KEY + 1)), "no usable items"),
+        (sequence(REQUESTS, item(b"") * (VALUES_PER_KEY + 1)), "more than 512"),
         (STEP * (ELEMENTS_MOST + 1), "more than"),
         (deep(IDENTIFIER_DEPTH + 1), "deeper"),
     ],

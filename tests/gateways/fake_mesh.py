@@ -1,5 +1,6 @@
 """A mesh that says what a test wants, and remembers what it was asked."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ import trio
 
 from meshpacs.model.answer import MemberAnswer, Report, Status
 from meshpacs.model.attributes import Record
+from meshpacs.model.commitment import Promise, Reference
 from meshpacs.model.content import Entry, leaf_count
 from meshpacs.model.errors import Damaged
 from meshpacs.model.ids import Digest, MeshId, Micros, NodeId, QueryId
@@ -16,6 +18,7 @@ from meshpacs.model.limits import LEAF_BYTES
 from meshpacs.model.member import Role
 from meshpacs.model.merge import Match
 from meshpacs.model.query import Query, Scope
+from meshpacs.node.commitments import SCHEMA, Commitments
 from meshpacs.node.views import (
     ArchiveView,
     ConfigView,
@@ -293,6 +296,28 @@ class FakeRetrieving:
         return piece
 
 
+def commitments_in_memory() -> Commitments:
+    """A table of nobody's disk; its wall clock is trio's, so that tests can invent the time."""
+    con = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    con.executescript(SCHEMA)
+    return Commitments(Path("fake"), con, lambda: round(trio.current_time() * 1_000_000))
+
+
+@dataclass
+class FakePromises:
+    """Promises what a test says, and nothing of other instances."""
+
+    promised: dict[Reference, Promise] = field(default_factory=dict)
+    reread: list[Reference] = field(default_factory=list)
+    """Those whose bytes were to be read, in order."""
+
+    async def promise(self, reference: Reference, *, reread: bool) -> Promise:
+        await trio.lowlevel.checkpoint()
+        if reread:
+            self.reread.append(reference)
+        return self.promised.get(reference, Promise.ABSENT)
+
+
 @dataclass
 class FakeMesh:
     found: Found = FOUND
@@ -312,6 +337,8 @@ class FakeMesh:
     """What a retrieval gives."""
     arrived: list[bytes] = field(default_factory=list)
     left: trio.Event = field(default_factory=trio.Event)
+    commitments: Commitments = field(default_factory=commitments_in_memory)
+    promises: FakePromises = field(default_factory=FakePromises)
 
     def _remember(self, *what: object) -> None:
         self.asked.append(what)

@@ -24,7 +24,7 @@ def ae() -> None:
     "--service",
     "services",
     multiple=True,
-    help="What it may ask for: echo, store, find, get, move, worklist. Default: all.",
+    help="What it may ask for: echo, store, find, get, move, worklist, commit. Default: all.",
 )
 @json_option
 @home_option

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import trio
 
-from meshpacs.dimse.commands import Command, StoreResponse
+from meshpacs.dimse.commands import Command, EventReportResponse, StoreResponse
 from meshpacs.dimse.contexts import Context
-from meshpacs.dimse.faults import MalformedIdentifier
+from meshpacs.dimse.faults import OversizedIdentifier
 from meshpacs.dimse.messages import Assembly, Begun, Piece
 from meshpacs.dimse.pdu import DataFragment, Pdu
 from meshpacs.gateways.dicom.channel import Channel
@@ -47,6 +47,23 @@ class Operation:
 
 
 @dataclass(slots=True)
+class Telling:
+    """What we report to the peer by N-EVENT-REPORT, one thing after another."""
+
+    turn: trio.Lock = field(default_factory=trio.Lock)
+    message_id: int = 0
+    """Of the last one that was sent."""
+    answer: EventReportResponse | None = None
+    answer_came: trio.Event = field(default_factory=trio.Event)
+
+    def next_id(self) -> int:
+        """Begin the next one."""
+        self.message_id = self.message_id % 65_535 + 1
+        self.answer, self.answer_came = None, trio.Event()
+        return self.message_id
+
+
+@dataclass(slots=True)
 class Caller:
     """One peer, once its association is accepted."""
 
@@ -63,6 +80,13 @@ class Caller:
     done: Counter[str] = field(default_factory=Counter)
     """What was served, for the log."""
     operation: Operation | None = None
+    telling: Telling = field(default_factory=Telling)
+    serving: bool = False
+    """Whether a message of the peer's is being served right now."""
+    touched_s: float = 0.0
+    """When the peer has said something last, on trio's clock."""
+    over: trio.Event = field(default_factory=trio.Event)
+    """Set once the peer is not listened to any more."""
     ending: Pdu | None = None
     """What ended the association, if the peer said it."""
     _assembly: Assembly = field(init=False)
@@ -75,6 +99,11 @@ class Caller:
         """An accepted context."""
         return self.channel.agreement.contexts[number]
 
+    @property
+    def idle(self) -> bool:
+        """Whether the peer has said all it wants for now, and was answered."""
+        return self.operation is None and not self.serving and not self.channel.amid
+
     async def take(self) -> Begun | Piece | None:
         """The next command, or piece of a data set; None once the association ends.
 
@@ -83,6 +112,7 @@ class Caller:
         """
         while True:
             what = await self.channel.receive()
+            self.touched_s = trio.current_time()
             if not isinstance(what, DataFragment):
                 self.ending = what
                 return None
@@ -107,11 +137,11 @@ class Caller:
         while not (await self.piece()).last:
             pass
 
-    async def identifier(self) -> bytes:
-        """The whole data set of a query or retrieval.
+    async def identifier(self, most: int = IDENTIFIER_BYTES) -> bytes:
+        """The whole data set of a query, a retrieval or a request for commitment.
 
         Raises:
-            MalformedIdentifier: it is too large; the rest of it has passed.
+            OversizedIdentifier: it is too large; the rest of it has passed.
         """
         held = bytearray()
         while True:
@@ -119,9 +149,9 @@ class Caller:
             held += piece.data
             if piece.last:
                 return bytes(held)
-            if len(held) > IDENTIFIER_BYTES:
+            if len(held) > most:
                 await self.drain()
-                raise MalformedIdentifier(f"More than {IDENTIFIER_BYTES} bytes of identifier.")
+                raise OversizedIdentifier(f"More than {most} bytes of identifier.")
 
     async def respond(self, context: int, command: Command, data: bytes = b"") -> None:
         """Send one response."""

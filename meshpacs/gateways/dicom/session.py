@@ -8,9 +8,11 @@ import structlog
 import trio
 
 from meshpacs.dimse.commands import (
+    ActionRequest,
     CancelRequest,
     EchoRequest,
     EchoResponse,
+    EventReportResponse,
     FindRequest,
     GetRequest,
     MoveRequest,
@@ -28,7 +30,9 @@ from meshpacs.dimse.services import Service, service_of, takes_extensions
 from meshpacs.dimse.statuses import SUCCESS, UNRECOGNIZED_OPERATION
 from meshpacs.gateways.dicom.caller import Caller, Operation
 from meshpacs.gateways.dicom.channel import Channel
+from meshpacs.gateways.dicom.committing import commit
 from meshpacs.gateways.dicom.finding import find
+from meshpacs.gateways.dicom.reporting import Reporter
 from meshpacs.gateways.dicom.retrieving import get, move
 from meshpacs.gateways.dicom.scheduling import find_steps
 from meshpacs.gateways.dicom.storing import store
@@ -54,6 +58,8 @@ class House:
     private: Callable[[], tuple[str, ...]]
     """SOP classes that are stored beside those of the standard."""
     worklist: Worklist
+    reporter: Reporter
+    """Carries requests for storage commitment to their end."""
 
 
 async def serve_association(
@@ -96,14 +102,15 @@ async def serve_association(
         house.default_codec(),
     )
     await channel.accept(answer)
-    await _Session(caller, private, house.worklist).run()
+    await _Session(caller, private, house).run()
 
 
 class _Session:
     """One accepted association."""
 
-    def __init__(self, caller: Caller, private: tuple[str, ...], worklist: Worklist) -> None:
-        self._worklist = worklist
+    def __init__(self, caller: Caller, private: tuple[str, ...], house: House) -> None:
+        self._worklist = house.worklist
+        self._reporter = house.reporter
         self._caller = caller
         self._private = private
         self._nursery: trio.Nursery
@@ -117,7 +124,9 @@ class _Session:
                 while (found := await caller.take()) is not None:
                     # A data set that nobody wants, of a message that needs none, passes.
                     if isinstance(found, Begun):
+                        caller.serving = True
                         await self._begin(found)
+                        caller.serving = False
                 self._nursery.cancel_scope.cancel()
         except* MalformedMessage as group:
             how = str(group.exceptions[0])
@@ -125,6 +134,9 @@ class _Session:
         except* Unavailable:
             how = "lost"
             await channel.abort()  # whoever is still there waits for something that never comes
+        finally:
+            caller.over.set()
+            caller.telling.answer_came.set()
         if not how:
             how = "silent" if channel.silent else "aborted"
             if isinstance(caller.ending, ReleaseRequest):
@@ -169,6 +181,11 @@ class _Session:
             case MoveRequest() as request if self._fits(number, Service.MOVE):
                 data = await self._identifier()
                 await self._operate(request, partial(move, caller, number, request, data))
+            case ActionRequest() as request if self._fits(number, Service.COMMIT):
+                await self._alone()
+                await commit(caller, number, request, self._reporter)
+            case EventReportResponse() as answer:
+                self._told(answer)
             case StoreResponse() as answer:
                 self._answered(answer)
             case CancelRequest(responded_id=wanted):
@@ -188,6 +205,15 @@ class _Session:
         operation.awaited = None
         operation.answer = answer
         operation.answer_came.set()
+
+    def _told(self, answer: EventReportResponse) -> None:
+        """The peer has answered a report of ours; one that came too late is passed over."""
+        telling = self._caller.telling
+        if not 0 < answer.responded_id <= telling.message_id:
+            raise MalformedMessage("A response came that nobody has asked for.")
+        if answer.responded_id == telling.message_id:
+            telling.answer = answer
+            telling.answer_came.set()
 
     def _fits(self, number: int, service: Service) -> bool:
         """Whether the caller may ask for this on that context: nothing else was granted there."""

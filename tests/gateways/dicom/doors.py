@@ -18,6 +18,7 @@ from meshpacs.dimse.services import (
     VERIFICATION,
 )
 from meshpacs.gateways.dicom.door import DicomDoor
+from meshpacs.gateways.dicom.reporting import Reporter
 from meshpacs.gateways.dicom.requesting import Requestor, Wish, associated
 from meshpacs.gateways.dicom.session import House
 from meshpacs.gateways.dicom.titles import Allowing, Titles
@@ -91,15 +92,18 @@ async def opened(
     """A door on loopback, closed at the end."""
     names = Titles(lambda: titles or ("MESHPACS",), book or Strangers())
     steps = Worklist(worklist or Path("no such folder"), "ISO_IR 100")
-    door = DicomDoor(House(mesh, names, lambda: "latin_1", lambda: (PRIVATE,), steps))
+    reporter = Reporter(mesh, names.others, lambda: (PRIVATE,))
+    door = DicomDoor(House(mesh, names, lambda: "latin_1", lambda: (PRIVATE,), steps, reporter))
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
+        await nursery.start(reporter.run)
         (address,) = await nursery.start(door.serve, ("127.0.0.1:0",), stop)
         host, port = parse_address(address)
         try:
             yield Opened(door, host, port, names)
         finally:
             stop.set()
+            nursery.cancel_scope.cancel()
 
 
 def tool(name: str) -> str:
