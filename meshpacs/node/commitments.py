@@ -186,16 +186,18 @@ class Commitments:
                 f"SELECT digest, {_COLUMNS} FROM transactions WHERE title = ? AND uid = ?",  # noqa: S608
                 one,
             ).fetchall()
+            duplicate = bool(known)
             for before, *row in known:
-                same = _transaction(row)
-                if before == digest and same.state == OPEN:
-                    return same
+                if before == digest:
+                    same = _transaction(row)
+                    if same.state == OPEN:
+                        return same
+                    duplicate = same.duplicate
             _check_place(con, title, len(references))
             con.execute(
                 "DELETE FROM transactions WHERE title = ? AND uid = ? AND digest = ?",
                 (*one, digest),
             )
-            duplicate = any(before != digest for before, *_ in known)
             fresh = Transaction(0, title, host, called, uid, now, len(references), duplicate, OPEN)
             added = con.execute(
                 "INSERT INTO transactions (title, host, called, uid, asked_us, digest, instances,"
@@ -268,8 +270,9 @@ class Commitments:
     async def waits(self, transaction: Transaction, what: str, mend: str) -> Transaction:
         """Nothing can be tried before somebody does something; which is no attempt."""
         after = replace(transaction, what=what, mend=mend)
-        if after != transaction:
-            await self._do(lambda con: _update(con, after))
+        if after == transaction:
+            return transaction
+        await self._do(lambda con: _update(con, after))
         return after
 
     async def _end(self, transaction: Transaction, state: str) -> None:
@@ -308,21 +311,27 @@ class Commitments:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    con = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
     try:
-        con.execute("PRAGMA journal_mode = WAL")
-        con.execute("PRAGMA synchronous = FULL")
-        (found,) = con.execute("PRAGMA quick_check(1)").fetchone()
-        if found == "ok":
-            con.executescript(f"BEGIN IMMEDIATE;\n{SCHEMA}\nCOMMIT;")
+        con = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+        try:
+            _prepare(con, path)
             path.chmod(0o600)  # its UIDs lead to patients
             sync_folder(path.parent)
-            return con
+        except BaseException:
+            con.close()
+            raise
     except (sqlite3.Error, OSError) as error:
-        con.close()
         raise disk_fault(error, path) from error
-    con.close()
-    raise IndexDamaged(f"{path} is damaged.")
+    return con
+
+
+def _prepare(con: sqlite3.Connection, path: Path) -> None:
+    con.execute("PRAGMA journal_mode = WAL")
+    con.execute("PRAGMA synchronous = FULL")
+    (found,) = con.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise IndexDamaged(f"{path} is damaged.")
+    con.executescript(f"BEGIN IMMEDIATE;\n{SCHEMA}\nCOMMIT;")
 
 
 def _check_place(con: sqlite3.Connection, title: str, more: int) -> None:

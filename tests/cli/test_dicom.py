@@ -133,7 +133,15 @@ def test_machines_are_added_listed_and_removed(home: Path) -> None:
         ("VIEWER", 104),
         ("WARD", 0),
     ]
-    assert listed["ae"][0]["services"] == ["echo", "store", "find", "get", "move", "worklist"]
+    assert listed["ae"][0]["services"] == [
+        "echo",
+        "store",
+        "find",
+        "get",
+        "move",
+        "worklist",
+        "commit",
+    ]
     ae(home, "remove", "VIEWER", "--host", "2001:db8::7")
     ae(home, "remove", "CT1")
     assert [e.title for e in read_book(home / "dicom-aes.toml")] == ["VIEWER", "WARD"]

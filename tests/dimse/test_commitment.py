@@ -27,6 +27,7 @@ from meshpacs.dimse.elements import Bounds
 from meshpacs.dimse.faults import MalformedIdentifier, OversizedIdentifier
 from meshpacs.dimse.services import STORAGE_COMMITMENT, Service, service_of
 from meshpacs.model.commitment import Reference
+from meshpacs.model.limits import COMMITMENT_BYTES, COMMITMENT_INSTANCES
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ONE, TWO, THREE = (Reference(CT, f"1.2.3.{number}") for number in (1, 2, 3))
@@ -130,20 +131,20 @@ def test_an_empty_sequence_a_long_uid_and_bytes_of_nothing_are_no_request() -> N
 def test_the_largest_request_fits_and_a_larger_one_is_too_large(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(commitment, "BOUNDS", Bounds(commitment.COMMITMENT_BYTES, 100, 3))
+    monkeypatch.setattr(commitment, "BOUNDS", Bounds(COMMITMENT_BYTES, 100, 3))
     assert len(read_asked(raw(asked_of(ONE, TWO, THREE)), explicit=True).references) == 3
     with pytest.raises(OversizedIdentifier, match="3 items"):
         read_asked(raw(asked_of(ONE, TWO, THREE, Reference(CT, "1.4"))), explicit=True)
     with pytest.raises(OversizedIdentifier):
-        read_asked(bytes(commitment.COMMITMENT_BYTES + 1), explicit=True)
+        read_asked(bytes(COMMITMENT_BYTES + 1), explicit=True)
 
 
 def test_the_longest_uids_of_as_many_instances_as_may_be_fit_into_its_bytes() -> None:
-    most, some = commitment.COMMITMENT_INSTANCES, 500
+    most, some = COMMITMENT_INSTANCES, 500
     references = tuple(Reference("1.2." + "8" * 60, f"1.2.{number:060d}") for number in range(some))
     asked = write_asked(Asked("1.2.9", references), explicit=False)
     failed = write_report(Report("1.2.9", (), tuple((r, 1) for r in references)), explicit=False)
-    assert len(asked) * most // some < len(failed) * most // some <= commitment.COMMITMENT_BYTES
+    assert len(asked) * most // some < len(failed) * most // some <= COMMITMENT_BYTES
     assert read_asked(asked, explicit=False).references == references
 
 

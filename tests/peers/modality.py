@@ -9,11 +9,9 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import (
-    StorageCommitmentPushModel,
-    StorageCommitmentPushModelInstance,
-)
 
+from meshpacs.dimse.commitment import PUSH_MODEL_INSTANCE
+from meshpacs.dimse.services import STORAGE_COMMITMENT
 from meshpacs.model.commitment import Reference
 
 REPORT_S = 30.0
@@ -56,15 +54,15 @@ class Modality:
     ) -> tuple[int, str]:
         """Ask; status and Error Comment. `stay`: the report is awaited on the association."""
         ae = AE(self.title)
-        ae.add_requested_context(StorageCommitmentPushModel)
-        handlers = [(evt.EVT_N_EVENT_REPORT, self._report)]
+        ae.add_requested_context(STORAGE_COMMITMENT)
+        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, self._report)]
         association = ae.associate(host, port, ae_title=called, evt_handlers=handlers)
         assert association.is_established
         status, _ = association.send_n_action(
             odd.get("information", request(uid, *references)),
             odd.get("action_type", 1),
-            StorageCommitmentPushModel,
-            odd.get("instance", StorageCommitmentPushModelInstance),
+            STORAGE_COMMITMENT,
+            odd.get("instance", PUSH_MODEL_INSTANCE),
         )
         if stay and status.Status == 0:
             self.wait_told(len(self.told) + 1)
@@ -86,22 +84,26 @@ class Modality:
         ae = AE(self.title)
         if serves:
             scu_role = None if scp_role is None else False
-            ae.add_supported_context(
-                StorageCommitmentPushModel, scu_role=scu_role, scp_role=scp_role
-            )
+            ae.add_supported_context(STORAGE_COMMITMENT, scu_role=scu_role, scp_role=scp_role)
         else:
             ae.add_supported_context("1.2.840.10008.1.1")
-        handlers = [(evt.EVT_N_EVENT_REPORT, self._report), (evt.EVT_REQUESTED, self._requested)]
-        server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        handlers: list[Any] = [
+            (evt.EVT_N_EVENT_REPORT, self._report),
+            (evt.EVT_REQUESTED, self._requested),
+        ]
+        server: Any = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
         self.port = server.socket.getsockname()[1]
         try:
             yield
         finally:
+            # Blocks until the peers have hung up: not for the thread that they live in.
+            for association in server.active_associations:
+                association.join(REPORT_S)  # its socket is not closed by a shutdown
             server.shutdown()
 
     def _requested(self, event: Any) -> None:
         roles = event.assoc.requestor.role_selection
-        item = roles.get(StorageCommitmentPushModel)
+        item = roles.get(STORAGE_COMMITMENT)
         self.roles.append(None if item is None else bool(item.scp_role))
 
     def _report(self, event: Any) -> tuple[int, None]:

@@ -1,0 +1,126 @@
+"""Storage commitment by whole nodes: a kill loses no transaction, and Orthanc gets its report."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from meshpacs.dimse.commands import ActionRequest
+from meshpacs.dimse.commitment import PUSH_MODEL_INSTANCE, Asked, write_asked
+from meshpacs.dimse.contexts import EXPLICIT_LITTLE
+from meshpacs.dimse.services import STORAGE_COMMITMENT
+from meshpacs.gateways.dicom.requesting import Wish, associated
+from meshpacs.model.address import parse_address
+from meshpacs.model.commitment import Reference
+from tests.cli.living import ANYWHERE, Live, meshpacs, up
+from tests.node.clinics import CT, STUDY, instance
+from tests.peers.modality import Modality
+from tests.peers.orthancs import an_orthanc
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+
+ONE, TWO, THREE = (Reference(CT, f"{STUDY}.1.{number}") for number in (1, 2, 3))
+END_S = 30.0
+
+
+def made(folder: Path) -> Path:
+    """The home of a node with the first two instances."""
+    home = folder / "nord"
+    (folder / "in").mkdir()
+    for number in (1, 2):
+        (folder / "in" / f"{number}.dcm").write_bytes(instance(number))
+    assert meshpacs(home, "init", "--name", "Nord", *ANYWHERE).code == 0
+    assert meshpacs(home, "import", str(folder / "in")).code == 0
+    return home
+
+
+def asked_and_killed(node: Live, after_s: float) -> None:
+    """Ask, have it answered, and kill the node so much later while the association is open."""
+    host, port = parse_address(node.ready["dicom"][0])
+    wish = Wish("MESHPACS", "PYNET", ((STORAGE_COMMITMENT, (EXPLICIT_LITTLE,)),))
+    request = ActionRequest(
+        has_data=True,
+        message_id=1,
+        requested_sop_class=STORAGE_COMMITMENT,
+        requested_sop_uid=PUSH_MODEL_INSTANCE,
+        action_type=1,
+    )
+    data = write_asked(Asked("1.2.1", (ONE, TWO, THREE)), explicit=True)
+
+    async def work() -> None:
+        async with associated(host, port, wish) as requestor:
+            assert (await requestor.ask(1, request, data)).status == 0
+            await trio.sleep(after_s)
+            node.process.kill()
+
+    trio.run(work)
+    node.process.wait()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
+@pytest.mark.parametrize("after_s", [0.0, 0.5, 1.05])
+def test_a_kill_between_answer_and_report_loses_no_transaction(
+    tmp_path: Path, after_s: float
+) -> None:
+    home = made(tmp_path)
+    modality = Modality()
+    with modality.listening():
+        address = f"127.0.0.1:{modality.port}"
+        assert meshpacs(home, "dicom", "ae", "add", "PYNET", address).code == 0
+        with up(home) as node:
+            asked_and_killed(node, after_s)
+        assert modality.told == []
+        with up(home) as node:
+            (told,) = modality.wait_told(1)
+            assert (told.uid, told.committed) == ("1.2.1", [ONE.sop_uid, TWO.sop_uid])
+            assert told.failed == {THREE.sop_uid: 0x0112}
+            until_none_is_open(home)
+            assert "commitments_resumed" in node.log
+
+
+def until_none_is_open(home: Path) -> dict[str, Any]:
+    """The status once all is reported."""
+    until_s = time.monotonic() + END_S
+    while True:
+        status: dict[str, Any] = meshpacs(home, "status", "--json").json
+        if not status["commitments"]["open"]:
+            return status
+        assert time.monotonic() < until_s, status["commitments"]
+        time.sleep(0.05)
+
+
+def test_orthanc_asks_and_is_told_on_an_association_of_ours(tmp_path: Path) -> None:
+    home = made(tmp_path)
+    (tmp_path / "3.dcm").write_bytes(instance(3))
+    with an_orthanc(tmp_path / "orthanc", title="OTTO") as otto, up(home) as node:
+        host, port = parse_address(node.ready["dicom"][0])
+        otto.know("us", "MESHPACS", host, port, AllowStorageCommitment=True)
+        address = f"127.0.0.1:{otto.dicom_port}"
+        assert meshpacs(home, "dicom", "ae", "add", "OTTO", address).code == 0
+        held = otto.take_in(tmp_path / "in" / "1.dcm", tmp_path / "in" / "2.dcm")
+        (lacking,) = otto.take_in(tmp_path / "3.dcm")
+        assert committed(otto, held) == ("Success", {})
+        status, failures = committed(otto, [*held, lacking])
+        assert (status, failures) == ("Failure", {THREE.sop_uid: 0x0112})
+        # Sent by Orthanc itself and then asked again, as a modality would.
+        otto.ask("/modalities/us/store", {"Resources": [lacking], "Synchronous": True})
+        assert committed(otto, [*held, lacking]) == ("Success", {})
+        until_none_is_open(home)
+        assert node.log.count("commitment_reported") == 3
+        assert node.log.count("new association") == 3
+
+
+def committed(otto: Any, resources: list[str]) -> tuple[str, dict[str, int]]:
+    """What Orthanc says of its request once it is over: its word, and what failed."""
+    asked = otto.ask("/modalities/us/storage-commitment", {"Resources": resources})
+    until_s = time.monotonic() + END_S
+    while True:
+        report = otto.ask(f"/storage-commitment/{asked['ID']}")
+        if report["Status"] != "Pending":
+            failed = {one["SOPInstanceUID"]: one["FailureReason"] for one in report["Failures"]}
+            return report["Status"], failed
+        assert time.monotonic() < until_s, otto.log[-2000:]
+        time.sleep(0.05)
