@@ -10,6 +10,7 @@ from meshpacs.cli.main import COMMANDS
 from meshpacs.model.answer import MemberAnswer, Status
 from meshpacs.node.views import (
     ArchiveView,
+    CommitmentsView,
     ConfigView,
     ConflictView,
     CounterView,
@@ -24,6 +25,7 @@ from meshpacs.node.views import (
     RosterView,
     StatusView,
     TrailView,
+    TransactionView,
     Trouble,
 )
 
@@ -42,6 +44,7 @@ def test_every_command_is_documented(command: str) -> None:
         StatusView, Trouble, ArchiveView, RosterView, ConfigView, PeerView, ConflictView,
         DeleteView, FetchDone, ImportSummary, InviteView, MemberAnswer, CounterView,
         TrailView, PassView,
+        CommitmentsView, TransactionView,
     ],
 )  # fmt: skip
 def test_every_key_is_documented(view: type) -> None:
