@@ -13,6 +13,7 @@ import trio
 from meshpacs.cli.systemd import notify
 from meshpacs.gateways.dicom.door import DicomDoor
 from meshpacs.gateways.dicom.reporting import Reporter
+from meshpacs.gateways.dicom.requested import Requests
 from meshpacs.gateways.dicom.session import House
 from meshpacs.gateways.dicom.titles import Titles
 from meshpacs.gateways.http import admin_app
@@ -60,16 +61,17 @@ async def serve(
         watchers.start_soon(_watch_config, node, config)
         watchers.start_soon(give_back)
         host = parse_address(config.config.http_listen, any_port=True)[0]
-        app = admin_app(node.mesh, token=home.admin_token(), host=host)
+        requests = Requests()
+        app = admin_app(node.mesh, token=home.admin_token(), host=host, requests=requests)
         stopping = trio.Event()
         book = Book(home.ae_book)
         await watchers.start(book.watch)
-        reporter = Reporter(node.mesh, book, lambda: config.config.private_classes)
+        reporter = Reporter(node.mesh, book, partial(_private_classes, config))
         await watchers.start(reporter.run)
         async with trio.open_nursery() as doors:
             http = await doors.start(serve_http, app, config.config.http_listen, stopping)
             dicom = await doors.start(
-                dicom_door(node, home, config, book, reporter).serve,
+                dicom_door(node, home, config, book, reporter, requests).serve,
                 config.config.dicom_listen,
                 stopping,
             )
@@ -94,15 +96,23 @@ def _allow_files() -> None:
 
 
 def dicom_door(
-    node: Node, home: Home, config: ConfigFile, book: Book, reporter: Reporter
+    node: Node,
+    home: Home,
+    config: ConfigFile,
+    book: Book,
+    reporter: Reporter,
+    requests: Requests,
 ) -> DicomDoor:
     """The DICOM front door, which asks the configuration anew for each caller."""
     titles = Titles(lambda: config.config.ae_titles, book)
     codec = partial(default_codec, config.config.default_charset)
     worklist = Worklist(config.config.worklist_folder(home.folder), config.config.default_charset)
-    return DicomDoor(
-        House(node.mesh, titles, codec, lambda: config.config.private_classes, worklist, reporter)
-    )
+    private = partial(_private_classes, config)
+    return DicomDoor(House(node.mesh, titles, codec, private, worklist, reporter, requests))
+
+
+def _private_classes(config: ConfigFile) -> tuple[str, ...]:
+    return config.config.private_classes
 
 
 def _say_ready(home: Home, node: Node, http: str, dicom: tuple[str, ...]) -> None:

@@ -13,9 +13,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from meshpacs.gateways.dicom.requested import Requests, ask_commitment
 from meshpacs.gateways.faults import fault_body, fault_status
 from meshpacs.gateways.gate import Gate, read_body
 from meshpacs.gateways.shapes import (
+    committed_shape,
     deleted_shape,
     fetched_shape,
     found_shape,
@@ -25,14 +27,18 @@ from meshpacs.gateways.shapes import (
 )
 from meshpacs.gateways.stream import Lines, Write
 from meshpacs.model.attributes import Level
+from meshpacs.model.commitment import Reference
 from meshpacs.model.errors import LocalFault, MeshError
 from meshpacs.model.identifier import parse_query
 from meshpacs.model.ids import SECOND
-from meshpacs.model.limits import HOPS, ROWS_PER_HOLDER
+from meshpacs.model.limits import COMMITMENT_INSTANCES, HOPS, ROWS_PER_HOLDER
 from meshpacs.model.member import Role
 from meshpacs.model.query import Ball, Everyone
 from meshpacs.node.mesh import Mesh
 from meshpacs.node.views import FetchDone
+
+COMMIT_S_MOST = 24 * 3600
+"""How long a report may be waited for: some archives look at night."""
 
 BUDGET_S_MOST = 30.0
 """How long a query may be told to take. PROTOCOL 4.4."""
@@ -93,6 +99,21 @@ class Delete(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Also what no other archive that answered has."""
 
 
+class Commit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /v1/dicom/commit."""
+
+    title: str
+    host: str
+    port: int
+    calling: str
+    """What we call ourselves: that archive must know where this title listens."""
+    study_uid: str = ""
+    """Ask of all of its instances that are in this archive."""
+    references: tuple[tuple[str, str], ...] = ()
+    """And of these: SOP Class UID and SOP Instance UID."""
+    wait_s: float = 60.0
+
+
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of what needs none."""
 
@@ -100,9 +121,13 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Wanted = TypeVar("Wanted")
 
 
-def admin_app(mesh: Mesh, *, token: str, host: str) -> ASGIApp:
-    """The admin API as an ASGI application, behind its gate."""
-    api = _Api(mesh)
+def admin_app(mesh: Mesh, *, token: str, host: str, requests: Requests | None = None) -> ASGIApp:
+    """The admin API as an ASGI application, behind its gate.
+
+    `requests` hear what comes in at the DICOM door; without them commitment is heard of only on the
+    association that it was asked on.
+    """
+    api = _Api(mesh, requests or Requests())
     routes = [
         Route("/v1/status", _guarded(api.status), methods=["GET"]),
         Route("/v1/peers", _guarded(api.peers), methods=["GET"]),
@@ -115,6 +140,7 @@ def admin_app(mesh: Mesh, *, token: str, host: str) -> ASGIApp:
         Route("/v1/delete", _guarded(api.delete), methods=["POST"]),
         Route("/v1/invite", _guarded(api.invite), methods=["POST"]),
         Route("/v1/revoke", _guarded(api.revoke), methods=["POST"]),
+        Route("/v1/dicom/commit", _guarded(api.commit), methods=["POST"]),
         Route("/v1/config/reload", _guarded(api.reload), methods=["POST"]),
         Route("/v1/stop", _guarded(api.stop), methods=["POST"]),
     ]
@@ -165,8 +191,9 @@ async def _not_there(request: Request, error: Exception) -> Response:
 
 
 class _Api:
-    def __init__(self, mesh: Mesh) -> None:
+    def __init__(self, mesh: Mesh, requests: Requests) -> None:
         self._mesh = mesh
+        self._requests = requests
 
     async def status(self, request: Request) -> Response:
         del request
@@ -204,6 +231,31 @@ class _Api:
             wanted.study_uid, even_if_last=wanted.even_if_last, confirmed=wanted.confirmed
         )
         return JSONResponse(deleted_shape(view))
+
+    async def commit(self, request: Request) -> Response:
+        wanted = await _body(request, Commit)
+        if not 0 < wanted.wait_s <= COMMIT_S_MOST:
+            raise LocalFault(
+                f"A report cannot be waited for {wanted.wait_s} s.", f"Say up to {COMMIT_S_MOST}."
+            )
+        references = [Reference(*each) for each in wanted.references]
+        if wanted.study_uid:
+            references += await self._mesh.references(wanted.study_uid)
+        if not 1 <= len(references) <= COMMITMENT_INSTANCES:
+            raise LocalFault(
+                f"{len(references)} instances to be asked of are here.",
+                f"Name a study that is in this archive, or 1 to {COMMITMENT_INSTANCES} files.",
+            )
+        uid, report = await ask_commitment(
+            self._requests,
+            wanted.host,
+            wanted.port,
+            wanted.title,
+            wanted.calling,
+            tuple(dict.fromkeys(references)),
+            wait_s=wanted.wait_s,
+        )
+        return JSONResponse(committed_shape(wanted.title, uid, report))
 
     async def reload(self, request: Request) -> Response:
         await _body(request, Nothing)

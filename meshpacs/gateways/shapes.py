@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from meshpacs.dimse.commitment import Report as CommitmentReport
 from meshpacs.model.answer import Report
 from meshpacs.model.identifier import readable
 from meshpacs.model.ids import NodeId
@@ -44,6 +45,18 @@ def plain(value: object) -> Any:
 def member(node: NodeId, names: Mapping[NodeId, str]) -> Json:
     """A member by name; one whose name is not known is called by the start of its id."""
     return {"node": node.hex(), "name": names.get(node, f"node {node[:4].hex()}")}
+
+
+def committed_shape(title: str, uid: str, report: CommitmentReport | None) -> Json:
+    """What another archive says of our request for commitment, or that it has said nothing yet."""
+    failed = report.failed if report is not None else ()
+    return {
+        "title": title,
+        "transaction_uid": uid,
+        "reported": report is not None,
+        "committed": len(report.committed) if report is not None else 0,
+        "failed": [{"sop_uid": ref.sop_uid, "reason": f"{why:04X}"} for ref, why in failed],
+    }
 
 
 def found_shape(found: Found) -> Json:

@@ -12,6 +12,7 @@ from meshpacs.archive.holdings import Conflict
 from meshpacs.archive.ingest import Import
 from meshpacs.model.answer import Status
 from meshpacs.model.attributes import UNIQUE_KEYS, Level
+from meshpacs.model.commitment import Reference
 from meshpacs.model.content import Entry
 from meshpacs.model.ids import Digest, Micros, NodeId
 from meshpacs.model.member import Role
@@ -144,6 +145,12 @@ class LivingMesh:
         finally:
             with trio.move_on_after(LEAVE_S, shield=True):
                 await rooms.driver.leave(question)
+
+    async def references(self, study_uid: str) -> tuple[Reference, ...]:
+        """A study's instances here; see `mesh.Mesh.references`."""
+        vault = self._rooms.vault
+        entries = await vault.read(lambda: vault.archive.study_entries(study_uid))
+        return tuple(Reference(entry.sop_class, entry.sop_uid) for entry in entries)
 
     # ------------------------------------------------------------ fetch and import
 

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
+from meshpacs.model.commitment import Reference
 from meshpacs.model.content import Entry
 from meshpacs.model.ids import Micros, NodeId
 from meshpacs.model.member import Role
@@ -181,6 +182,10 @@ class Mesh(Protocol):
     @property
     def commitments(self) -> Commitments:
         """Requests for storage commitment that are to be reported."""
+        ...
+
+    async def references(self, study_uid: str) -> tuple[Reference, ...]:
+        """The instances of a study that are in this node's own archive."""
         ...
 
     @property

@@ -404,6 +404,10 @@ class FakeMesh:
         self._remember("delete", study_uid, even_if_last, confirmed)
         return replace(DELETED, study_uid=study_uid, deleted=confirmed)
 
+    async def references(self, study_uid: str) -> tuple[Reference, ...]:
+        self._remember("references", study_uid)
+        return tuple(self.promises.promised)
+
     async def status(self) -> StatusView:
         self._remember("status")
         return STATUS

@@ -9,8 +9,11 @@ from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from meshpacs.dimse.commitment import Report
+from meshpacs.gateways import http
 from meshpacs.gateways.http import admin_app
 from meshpacs.model.attributes import Level
+from meshpacs.model.commitment import Promise, Reference
 from meshpacs.model.errors import Damaged, LocalFault, PeerFault, Unavailable
 from meshpacs.model.limits import HTTP_BODY_BYTES
 from meshpacs.model.member import Role
@@ -24,6 +27,7 @@ def app_of(mesh: FakeMesh, host: str = "127.0.0.1") -> ASGIApp:
     return admin_app(mesh, token=TOKEN, host=host)
 
 
+ONE, TWO = Reference("1.2", "1.2.1"), Reference("1.2", "1.2.2")
 ANYWHERE = Path.cwd().anchor + "images"
 
 
@@ -339,3 +343,32 @@ async def test_delete_only_looks_unless_confirmed() -> None:
     assert done.json["unheard"] == [{"node": NORD.hex(), "name": "Nord"}]
     assert "names" not in done.json
     assert mesh.asked == [("delete", "1.2", False, False), ("delete", "1.2", False, True)]
+
+
+async def test_commitment_is_asked_of_what_is_named_and_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+
+    async def imagined(_: object, host: str, port: int, *words: object, wait_s: float) -> object:
+        await trio.lowlevel.checkpoint()
+        asked.append((host, port, *words, wait_s))
+        return "2.25.1", Report("2.25.1", (ONE,), ((TWO, 0x0112),))
+
+    monkeypatch.setattr(http, "ask_commitment", imagined)
+    mesh = FakeMesh()
+    mesh.promises.promised[ONE] = Promise.COMMITTED
+    body = {"title": "FAR", "host": "h", "port": 104, "calling": "NEAR", "wait_s": 3}
+    more = {"study_uid": "1.2", "references": [["1.2", "1.2.2"], ["1.2", "1.2.1"]]}
+    reply = await ask(app_of(mesh), "POST", "/v1/dicom/commit", {**body, **more})
+    assert reply.json == {
+        "title": "FAR",
+        "transaction_uid": "2.25.1",
+        "reported": True,
+        "committed": 1,
+        "failed": [{"sop_uid": "1.2.2", "reason": "0112"}],
+    }
+    assert asked == [("h", 104, "FAR", "NEAR", (TWO, ONE), 3.0)]
+    for wrong in ({}, {**more, "wait_s": 0}, {**more, "wait_s": 10**6}):
+        reply = await ask(app_of(mesh), "POST", "/v1/dicom/commit", {**body, **wrong})
+        assert reply.status == 400

@@ -4,6 +4,7 @@ import click
 
 from meshpacs.cli.dicom.ae import ae
 from meshpacs.cli.dicom.check import check
+from meshpacs.cli.dicom.commit import commit
 from meshpacs.cli.dicom.find import find
 from meshpacs.cli.dicom.worklist import worklist
 
@@ -13,5 +14,5 @@ def dicom() -> None:
     """What concerns DICOM's own network language."""
 
 
-for command in (check, find, worklist, ae):
+for command in (check, find, commit, worklist, ae):
     dicom.add_command(command)

@@ -78,7 +78,7 @@ class Requestor:
         self.message_id = self.message_id % 65_535 + 1
         return self.message_id
 
-    async def receive(self) -> tuple[int, Command, bytes]:
+    async def receive(self, most: int = IDENTIFIER_BYTES) -> tuple[int, Command, bytes]:
         """The next whole message: context, command, and its data set within a limit.
 
         Raises:
@@ -101,8 +101,8 @@ class Requestor:
             elif isinstance(found, Piece):
                 assert begun is not None
                 held += found.data
-                if len(held) > IDENTIFIER_BYTES:
-                    raise MalformedMessage(f"A response has more than {IDENTIFIER_BYTES} bytes.")
+                if len(held) > most:
+                    raise MalformedMessage(f"A response has more than {most} bytes.")
                 if found.last:
                     return begun.context, begun.command, bytes(held)
 

@@ -12,6 +12,7 @@ from meshpacs.dimse.commands import (
     CancelRequest,
     EchoRequest,
     EchoResponse,
+    EventReportRequest,
     EventReportResponse,
     FindRequest,
     GetRequest,
@@ -33,6 +34,7 @@ from meshpacs.gateways.dicom.channel import Channel
 from meshpacs.gateways.dicom.committing import commit
 from meshpacs.gateways.dicom.finding import find
 from meshpacs.gateways.dicom.reporting import Reporter
+from meshpacs.gateways.dicom.requested import Requests, take_report
 from meshpacs.gateways.dicom.retrieving import get, move
 from meshpacs.gateways.dicom.scheduling import find_steps
 from meshpacs.gateways.dicom.storing import store
@@ -45,6 +47,10 @@ log = structlog.get_logger()
 
 PLAIN = Offer((EXPLICIT_LITTLE, IMPLICIT_LITTLE))
 """For what carries no pixels: explicit first, as it needs no dictionary to be read."""
+
+
+BOTH_WAYS = Offer((EXPLICIT_LITTLE, IMPLICIT_LITTLE), scu=True)
+"""For storage commitment: who asks is the SCU, who reports on an association of its own the SCP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ class House:
     worklist: Worklist
     reporter: Reporter
     """Carries requests for storage commitment to their end."""
+    requests: Requests
+    """What we have asked commitment of, elsewhere."""
 
 
 async def serve_association(
@@ -89,6 +97,8 @@ async def serve_association(
         if service is Service.STORE:
             # Whatever the sender has, as it has it; and to send back by C-GET.
             return Offer(None, scu=Service.GET in services, scp=Service.STORE in services)
+        if service is Service.COMMIT and service in services:
+            return BOTH_WAYS
         return PLAIN if service in services else None
 
     answer, channel.agreement = negotiate(request, offer, takes_extensions)
@@ -110,7 +120,7 @@ class _Session:
 
     def __init__(self, caller: Caller, private: tuple[str, ...], house: House) -> None:
         self._worklist = house.worklist
-        self._reporter = house.reporter
+        self._reporter, self._requests = house.reporter, house.requests
         self._caller = caller
         self._private = private
         self._nursery: trio.Nursery
@@ -184,6 +194,9 @@ class _Session:
             case ActionRequest() as request if self._fits(number, Service.COMMIT):
                 await self._alone()
                 await commit(caller, number, request, self._reporter)
+            case EventReportRequest() as request if self._commits(number):
+                await self._alone()
+                await take_report(caller, number, request, self._requests)
             case EventReportResponse() as answer:
                 self._told(answer)
             case StoreResponse() as answer:
@@ -219,6 +232,12 @@ class _Session:
         """Whether the caller may ask for this on that context: nothing else was granted there."""
         context = self._caller.context(number)
         return context.scu and service_of(context.abstract_syntax, self._private) is service
+
+    def _commits(self, number: int) -> bool:
+        """Whether reports of storage commitment may come there: of who took the role of the SCP,
+        and of who knows no roles.
+        """
+        return service_of(self._caller.context(number).abstract_syntax) is Service.COMMIT
 
     async def _identifier(self) -> bytes | None:
         try:

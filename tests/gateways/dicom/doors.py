@@ -19,6 +19,7 @@ from meshpacs.dimse.services import (
 )
 from meshpacs.gateways.dicom.door import DicomDoor
 from meshpacs.gateways.dicom.reporting import Reporter
+from meshpacs.gateways.dicom.requested import Requests
 from meshpacs.gateways.dicom.requesting import Requestor, Wish, associated
 from meshpacs.gateways.dicom.session import House
 from meshpacs.gateways.dicom.titles import Allowing, Titles
@@ -87,13 +88,19 @@ class Opened:
 
 @asynccontextmanager
 async def opened(
-    mesh: Mesh, *titles: str, book: Allowing | None = None, worklist: Path | None = None
+    mesh: Mesh,
+    *titles: str,
+    book: Allowing | None = None,
+    worklist: Path | None = None,
+    requests: Requests | None = None,
 ) -> AsyncIterator[Opened]:
     """A door on loopback, closed at the end."""
     names = Titles(lambda: titles or ("MESHPACS",), book or Strangers())
     steps = Worklist(worklist or Path("no such folder"), "ISO_IR 100")
     reporter = Reporter(mesh, names.others, lambda: (PRIVATE,))
-    door = DicomDoor(House(mesh, names, lambda: "latin_1", lambda: (PRIVATE,), steps, reporter))
+    known = requests or Requests()
+    house = House(mesh, names, lambda: "latin_1", lambda: (PRIVATE,), steps, reporter, known)
+    door = DicomDoor(house)
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         await nursery.start(reporter.run)

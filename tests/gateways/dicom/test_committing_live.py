@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 
+from clinics.clinic import free_ports
 from meshpacs.dimse.commands import ActionRequest
 from meshpacs.dimse.commitment import PUSH_MODEL_INSTANCE, Asked, write_asked
 from meshpacs.dimse.contexts import EXPLICIT_LITTLE
@@ -111,6 +112,35 @@ def test_orthanc_asks_and_is_told_on_an_association_of_ours(tmp_path: Path) -> N
         until_none_is_open(home)
         assert node.log.count("commitment_reported") == 3
         assert node.log.count("new association") == 3
+
+
+def test_orthanc_is_asked_and_tells_the_node_on_an_association_of_its_own(tmp_path: Path) -> None:
+    home = made(tmp_path)
+    first, second = (tmp_path / "in" / f"{number}.dcm" for number in (1, 2))
+    with an_orthanc(tmp_path / "orthanc", title="OTTO") as otto, up(home) as node:
+        host, port = parse_address(node.ready["dicom"][0])
+        address = f"OTTO@127.0.0.1:{otto.dicom_port}"
+        refused = meshpacs(home, "dicom", "commit", address, "--study", STUDY)
+        assert refused.code == 2  # it does not know us
+        otto.know("us", "MESHPACS", host, port, AllowStorageCommitment=True)
+        otto.take_in(first)
+        done = meshpacs(home, "dicom", "commit", address, "--study", STUDY, "--json")
+        assert done.code == 1
+        assert (done.json["reported"], done.json["committed"]) == (True, 1)
+        assert done.json["failed"] == [{"sop_uid": TWO.sop_uid, "reason": "0112"}]
+        otto.take_in(second)
+        done = meshpacs(home, "dicom", "commit", address, str(first), str(second))
+        assert (done.code, done.out) == (0, "OTTO answers for 2 instances.\n")
+        nothing = meshpacs(home, "dicom", "commit", address, "--study", "1.2.3")
+        assert nothing.code == 2
+        assert "0 instances to be asked of are here." in nothing.err
+        bad = meshpacs(home, "dicom", "commit", address, str(home / "config.toml"))
+        assert (bad.code, "is no readable DICOM file" in bad.err) == (2, True)
+        otto.know("us", "MESHPACS", host, free_ports(1)[0])  # where nobody listens
+        late = meshpacs(home, "dicom", "commit", address, str(first), "--wait", "1")
+        assert late.code == 1
+        assert "has taken the request in, and not reported within 1 s." in late.out
+        assert node.log.count("commitment_told") == 2
 
 
 def committed(otto: Any, resources: list[str]) -> tuple[str, dict[str, int]]:
