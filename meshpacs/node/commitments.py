@@ -65,7 +65,7 @@ SHOWN = 50
 SHOWN_GIVEN_UP_US = 7 * 24 * 3600 * 1_000_000
 """How long one that was given up stays in `status`. A guess: a week has its working days."""
 
-CLOSE_S = 1.0
+CLOSE_S = 0.2
 """Seconds that a write under way has until the file is closed. A guess."""
 
 
@@ -224,13 +224,16 @@ class Commitments:
             )
         )
 
-    async def references(self, transaction: Transaction) -> tuple[Reference, ...]:
-        """The instances that an open one asks about."""
+    async def references(self, transaction: Transaction) -> tuple[Reference, ...] | None:
+        """The instances that one asks about; None once it has ended."""
 
-        def work(con: sqlite3.Connection) -> tuple[Reference, ...]:
-            (names,) = con.execute(
+        def work(con: sqlite3.Connection) -> tuple[Reference, ...] | None:
+            row = con.execute(
                 "SELECT names FROM transactions WHERE number = ?", (transaction.number,)
             ).fetchone()
+            names = None if row is None else row[0]
+            if names is None:
+                return None
             pairs: list[tuple[str, str]] = msgspec.json.decode(zlib.decompress(names))
             return tuple(Reference(sop_class, sop_uid) for sop_class, sop_uid in pairs)
 

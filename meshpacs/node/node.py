@@ -48,12 +48,12 @@ log = structlog.get_logger()
 
 SETTLE_S = 1.0
 """Seconds that a stop waits for the roster and the boots to be written. With the second that
-links take to close and `VAULT_S` a stop stays below 5."""
+links take to close, `COMMITMENTS_S` and `VAULT_S` a stop stays below 5."""
 
 VAULT_S = 2.5
 """Seconds that closing the archive may take: `vault.CLOSE_S` and a checkpoint of its index."""
 
-COMMITMENTS_S = 1.5
+COMMITMENTS_S = 0.4
 """Seconds that closing the requests for commitment may take: `commitments.CLOSE_S` and a little."""
 
 ADMIT_S = 60.0

@@ -172,7 +172,10 @@ class Reporter:
             MeshError: the table cannot be read or written.
         """
         commitments, transaction = self._mesh.commitments, carried.transaction
-        report = await self._judged(carried)
+        references = await commitments.references(transaction)
+        if references is None:
+            return True  # it was reported while its requestor asked again
+        report = await self._judged(carried, references)
         line, carried.line = carried.line, None
         if line is not None:
             try:
@@ -228,13 +231,13 @@ class Reporter:
 
     # ------------------------------------------------------------ what is reported
 
-    async def _judged(self, carried: _Carried) -> Report:
+    async def _judged(self, carried: _Carried, references: tuple[Reference, ...]) -> Report:
         """What is promised now of each instance; bytes are read once, the index every time."""
         transaction = carried.transaction
         committed: list[Reference] = []
         failed: list[tuple[Reference, int]] = []
         async with self._judging:
-            for reference in await self._mesh.commitments.references(transaction):
+            for reference in references:
                 if transaction.duplicate:
                     failed.append((reference, DUPLICATE_TRANSACTION))
                     continue

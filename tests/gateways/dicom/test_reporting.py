@@ -227,6 +227,20 @@ async def test_a_table_that_fails_delays_a_report_and_ends_nothing(
         nursery.cancel_scope.cancel()
 
 
+async def test_one_that_has_ended_while_it_was_asked_for_again_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock, at_once: None
+) -> None:
+    async with world(monkeypatch) as here, trio.open_nursery() as nursery:
+        await nursery.start(here.reporter.run)
+        asked = await here.ask()
+        await here.mesh.commitments.reported(asked)
+        line = Line()
+        here.reporter.begin(asked, line)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (here.told, line.told) == ([], [])
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_fault_of_ours_in_one_ends_no_other(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock, at_once: None
 ) -> None:
