@@ -12,6 +12,7 @@ from meshpacs.dimse.commands import ActionRequest, EventReportRequest
 from meshpacs.dimse.elements import Bounds, read_data_set, write_data_set
 from meshpacs.dimse.faults import MalformedIdentifier
 from meshpacs.dimse.identifiers import RETRIEVE_AE_TITLE
+from meshpacs.dimse.services import STORAGE_COMMITMENT
 from meshpacs.dimse.statuses import (
     NO_SUCH_ACTION,
     NO_SUCH_ARGUMENT,
@@ -76,6 +77,28 @@ class Report:
 
 
 # ---------------------------------------------------------------- the commands
+
+
+def action_request(message_id: int) -> ActionRequest:
+    """The N-ACTION that asks for commitment; `write_asked` gives its data set."""
+    return ActionRequest(
+        has_data=True,
+        message_id=message_id,
+        requested_sop_class=STORAGE_COMMITMENT,
+        requested_sop_uid=PUSH_MODEL_INSTANCE,
+        action_type=REQUEST_COMMITMENT,
+    )
+
+
+def event_request(message_id: int, event_type: int) -> EventReportRequest:
+    """The N-EVENT-REPORT that reports it; `write_report` gives its data set."""
+    return EventReportRequest(
+        has_data=True,
+        message_id=message_id,
+        sop_class=STORAGE_COMMITMENT,
+        sop_uid=PUSH_MODEL_INSTANCE,
+        event_type=event_type,
+    )
 
 
 def action_refused(request: ActionRequest, abstract_syntax: str) -> int | None:

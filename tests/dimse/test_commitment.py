@@ -9,15 +9,15 @@ from pydicom.dataset import Dataset
 from pydicom.filewriter import write_dataset
 
 from meshpacs.dimse import commitment
-from meshpacs.dimse.commands import ActionRequest, EventReportRequest
 from meshpacs.dimse.commitment import (
     ALL_COMMITTED,
     FAILURES_EXIST,
-    PUSH_MODEL_INSTANCE,
     Asked,
     Report,
     action_refused,
+    action_request,
     event_refused,
+    event_request,
     read_asked,
     read_report,
     write_asked,
@@ -31,20 +31,7 @@ from meshpacs.model.limits import COMMITMENT_BYTES, COMMITMENT_INSTANCES
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ONE, TWO, THREE = (Reference(CT, f"1.2.3.{number}") for number in (1, 2, 3))
-ACTION = ActionRequest(
-    has_data=True,
-    message_id=1,
-    requested_sop_class=STORAGE_COMMITMENT,
-    requested_sop_uid=PUSH_MODEL_INSTANCE,
-    action_type=1,
-)
-EVENT = EventReportRequest(
-    has_data=True,
-    message_id=1,
-    sop_class=STORAGE_COMMITMENT,
-    sop_uid=PUSH_MODEL_INSTANCE,
-    event_type=1,
-)
+ACTION, EVENT = action_request(1), event_request(1, ALL_COMMITTED)
 
 
 def item(reference: Reference, reason: int | None = None) -> Dataset:

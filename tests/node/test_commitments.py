@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import trio
 
 from meshpacs.model.commitment import GIVE_UP_US, Reference
 from meshpacs.model.errors import Unavailable
@@ -38,7 +39,8 @@ async def kept(folder: Path, wall: Wall | None = None) -> AsyncIterator[Commitme
     try:
         yield commitments
     finally:
-        await commitments.close()
+        with trio.move_on_after(5, shield=True):
+            await commitments.close()
 
 
 async def ask(

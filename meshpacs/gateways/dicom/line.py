@@ -4,10 +4,8 @@ from functools import partial
 
 import trio
 
-from meshpacs.dimse.commands import EventReportRequest
-from meshpacs.dimse.commitment import PUSH_MODEL_INSTANCE, Report, write_report
+from meshpacs.dimse.commitment import Report, event_request, write_report
 from meshpacs.dimse.contexts import EXPLICIT_LITTLE, Context
-from meshpacs.dimse.services import STORAGE_COMMITMENT
 from meshpacs.gateways.dicom.caller import Caller
 from meshpacs.gateways.dicom.reporting import ANSWER_S, report_answered
 from meshpacs.model.errors import Unavailable
@@ -42,13 +40,7 @@ class Line:
         data = await trio.to_thread.run_sync(partial(write_report, report, explicit=explicit))
         async with telling.turn:
             await self._quiet()
-            request = EventReportRequest(
-                has_data=True,
-                message_id=telling.next_id(),
-                sop_class=STORAGE_COMMITMENT,
-                sop_uid=PUSH_MODEL_INSTANCE,
-                event_type=report.event_type,
-            )
+            request = event_request(telling.next_id(), report.event_type)
             await caller.channel.send(self._context.id, request, data)
             with trio.move_on_after(ANSWER_S):
                 await telling.answer_came.wait()

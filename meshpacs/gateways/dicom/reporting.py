@@ -15,8 +15,8 @@ from weakref import WeakValueDictionary
 import structlog
 import trio
 
-from meshpacs.dimse.commands import EventReportRequest, Response
-from meshpacs.dimse.commitment import PUSH_MODEL_INSTANCE, Report, write_report
+from meshpacs.dimse.commands import Response
+from meshpacs.dimse.commitment import Report, event_request, write_report
 from meshpacs.dimse.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from meshpacs.dimse.pdu import Role
 from meshpacs.dimse.services import STORAGE_COMMITMENT, Service, service_of
@@ -175,9 +175,9 @@ class Reporter:
         references = await commitments.references(transaction)
         if references is None:
             return True  # it was reported while its requestor asked again
-        report = await self._judged(carried, references)
         line, carried.line = carried.line, None
         if line is not None:
+            report = await self._judged(carried, references)
             try:
                 await line.report(report)
             except (Unavailable, PeerFault):
@@ -195,6 +195,8 @@ class Reporter:
         else:
             try:
                 async with self._turns.setdefault(transaction.title, trio.Lock()):
+                    # Not before its turn, which may be long in coming: what is reported holds now.
+                    report = await self._judged(carried, references)
                     await deliver(entry, transaction.called, report)
             except (Unavailable, PeerFault) as fault:
                 what, mend = fault.what, fault.mend
@@ -302,13 +304,7 @@ async def _deliver(requestor: Requestor, report: Report) -> None:
     context = requestor.agreement.of(STORAGE_COMMITMENT)[0]
     explicit = context.transfer_syntax == EXPLICIT_LITTLE
     data = await trio.to_thread.run_sync(partial(write_report, report, explicit=explicit))
-    request = EventReportRequest(
-        has_data=True,
-        message_id=requestor.next_id(),
-        sop_class=STORAGE_COMMITMENT,
-        sop_uid=PUSH_MODEL_INSTANCE,
-        event_type=report.event_type,
-    )
+    request = event_request(requestor.next_id(), report.event_type)
     answer: Response | None = None
     with trio.move_on_after(ANSWER_S):
         answer = await requestor.ask(context.id, request, data)

@@ -13,7 +13,6 @@ import structlog
 import trio
 
 from meshpacs.dimse.commands import (
-    ActionRequest,
     Command,
     EventReportRequest,
     EventReportResponse,
@@ -21,9 +20,9 @@ from meshpacs.dimse.commands import (
 )
 from meshpacs.dimse.commitment import (
     PUSH_MODEL_INSTANCE,
-    REQUEST_COMMITMENT,
     Asked,
     Report,
+    action_request,
     event_refused,
     read_report,
     write_asked,
@@ -142,13 +141,7 @@ async def ask_commitment(
 async def _ask(requestor: Requestor, context: Context, asked: Asked) -> None:
     explicit = context.transfer_syntax == EXPLICIT_LITTLE
     data = await trio.to_thread.run_sync(partial(write_asked, asked, explicit=explicit))
-    request = ActionRequest(
-        has_data=True,
-        message_id=requestor.next_id(),
-        requested_sop_class=STORAGE_COMMITMENT,
-        requested_sop_uid=PUSH_MODEL_INSTANCE,
-        action_type=REQUEST_COMMITMENT,
-    )
+    request = action_request(requestor.next_id())
     answer: Response | None = None
     with trio.move_on_after(ANSWER_S):
         answer = await requestor.ask(context.id, request, data)

@@ -15,7 +15,6 @@ import trio
 
 from meshpacs.dimse import commitment as rules
 from meshpacs.dimse.commands import (
-    ActionRequest,
     ActionResponse,
     EventReportRequest,
     EventReportResponse,
@@ -23,13 +22,13 @@ from meshpacs.dimse.commands import (
     StoreRequest,
     StoreResponse,
 )
-from meshpacs.dimse.commitment import PUSH_MODEL_INSTANCE, Asked, read_report, write_asked
+from meshpacs.dimse.commitment import Asked, action_request, read_report, write_asked
 from meshpacs.dimse.elements import Bounds
 from meshpacs.dimse.pdu import Abort
 from meshpacs.dimse.services import STORAGE_COMMITMENT
 from meshpacs.gateways.dicom import committing, line, reporting, titles
 from meshpacs.gateways.dicom.channel import message
-from meshpacs.model.commitment import Reference
+from meshpacs.model.commitment import GIVE_UP_US, Reference
 from meshpacs.model.errors import Unavailable
 from meshpacs.node import commitments as table
 from meshpacs.node.book import Entry
@@ -46,13 +45,7 @@ T = TypeVar("T")
 
 ONE, TWO, THREE = (Reference(CT, f"{STUDY}.1.{number}") for number in (1, 2, 3))
 HERE = "127.0.0.1"
-ACTION = ActionRequest(
-    has_data=True,
-    message_id=1,
-    requested_sop_class=STORAGE_COMMITMENT,
-    requested_sop_uid=PUSH_MODEL_INSTANCE,
-    action_type=1,
-)
+ACTION = action_request(1)
 ASKED = write_asked(Asked("1.2.9", (ONE,)), explicit=True)
 
 
@@ -102,7 +95,8 @@ class Scene:
             try:
                 yield
             finally:
-                await aside(stack.close)
+                with trio.move_on_after(60, shield=True):
+                    await aside(stack.close)
 
     async def told(self, count: int) -> None:
         await aside(partial(self.modality.wait_told, count))
@@ -201,6 +195,24 @@ async def test_a_report_that_is_not_taken_is_kept_and_comes_at_once_when_asked_a
         with trio.fail_after(30):
             while (await here.nord.up.mesh.status()).commitments.open:
                 await trio.sleep(0.01)
+
+
+async def test_one_that_was_given_up_is_shown_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with scene(tmp_path) as here:
+        await here.ask(ONE)
+        await pending(here, 1)
+        kept = here.nord.up.mesh.commitments
+        (one,) = await kept.open_ones()
+        monkeypatch.setattr(kept, "_wall", lambda: one.asked_us + GIVE_UP_US)
+        with trio.fail_after(30):
+            while (await here.nord.up.mesh.status()).commitments.open:
+                await trio.sleep(0.01)
+        status = await here.nord.up.mesh.status()
+        assert (status.commitments.open, status.commitments.given_up) == (0, 1)
+        (trouble,) = status.troubles
+        assert "for PYNET was given up after a day. The AE book" in trouble.what
 
 
 async def test_a_machine_without_the_service_is_told_so(tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ import pytest
 import trio
 
 from clinics.clinic import free_ports
-from meshpacs.dimse.commands import ActionRequest
-from meshpacs.dimse.commitment import PUSH_MODEL_INSTANCE, Asked, write_asked
+from meshpacs.dimse.commitment import Asked, action_request, write_asked
 from meshpacs.dimse.contexts import EXPLICIT_LITTLE
 from meshpacs.dimse.services import STORAGE_COMMITMENT
 from meshpacs.gateways.dicom.requesting import Wish, associated
@@ -42,18 +41,11 @@ def asked_and_killed(node: Live, after_s: float) -> None:
     """Ask, have it answered, and kill the node so much later while the association is open."""
     host, port = parse_address(node.ready["dicom"][0])
     wish = Wish("MESHPACS", "PYNET", ((STORAGE_COMMITMENT, (EXPLICIT_LITTLE,)),))
-    request = ActionRequest(
-        has_data=True,
-        message_id=1,
-        requested_sop_class=STORAGE_COMMITMENT,
-        requested_sop_uid=PUSH_MODEL_INSTANCE,
-        action_type=1,
-    )
     data = write_asked(Asked("1.2.1", (ONE, TWO, THREE)), explicit=True)
 
     async def work() -> None:
         async with associated(host, port, wish) as requestor:
-            assert (await requestor.ask(1, request, data)).status == 0
+            assert (await requestor.ask(1, action_request(1), data)).status == 0
             await trio.sleep(after_s)
             node.process.kill()
 

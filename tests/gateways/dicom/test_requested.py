@@ -7,8 +7,8 @@ import pytest
 import trio
 from pynetdicom import AE, evt
 
-from meshpacs.dimse.commands import EventReportRequest, EventReportResponse, Response
-from meshpacs.dimse.commitment import PUSH_MODEL_INSTANCE, Report, write_report
+from meshpacs.dimse.commands import EventReportResponse, Response
+from meshpacs.dimse.commitment import Report, event_request, write_report
 from meshpacs.dimse.pdu import Role
 from meshpacs.dimse.services import STORAGE_COMMITMENT
 from meshpacs.gateways.dicom import requested
@@ -83,7 +83,8 @@ async def test_who_has_no_commitment_or_refuses_it_is_named() -> None:
             with pytest.raises(Unavailable, match=words):
                 await ask_commitment(Requests(), "127.0.0.1", port, "FAR", "NEAR", (ONE,), wait_s=5)
         finally:
-            await aside(partial(stop, server))
+            with trio.move_on_after(60, shield=True):
+                await aside(partial(stop, server))
 
 
 def stop(server: Any) -> None:
@@ -97,13 +98,7 @@ async def test_reports_that_come_in_are_taken_from_either_role_and_only_if_asked
     awaited = requests.begin()
     data = write_report(Report(awaited.uid, (ONE,)), explicit=True)
     other = write_report(Report("1.2.3", (ONE,)), explicit=True)
-    request = EventReportRequest(
-        has_data=True,
-        message_id=1,
-        sop_class=STORAGE_COMMITMENT,
-        sop_uid=PUSH_MODEL_INSTANCE,
-        event_type=1,
-    )
+    request = event_request(1, 1)
     as_scp = (Role(STORAGE_COMMITMENT, scu=False, scp=True),)
     async with opened(FakeMesh(), requests=requests) as door:
         statuses: list[Response] = []
