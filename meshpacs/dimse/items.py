@@ -86,14 +86,19 @@ def _fixed(body: memoryview) -> tuple[int, str, str, memoryview]:
     if len(body) < FIXED_BYTES:
         raise MalformedPdu("An associate PDU ends within its fixed part.")
     (version,) = struct.unpack_from(">H", body)
-    called = _title(body[4 : 4 + TITLE_CHARACTERS], "called")
-    calling = _title(body[20 : 20 + TITLE_CHARACTERS], "calling")
+    called = _title(body[4 : 4 + TITLE_CHARACTERS])
+    calling = _title(body[20 : 20 + TITLE_CHARACTERS])
     return version, called, calling, body[FIXED_BYTES:]
 
 
-def _title(raw: memoryview, which: str) -> str:
-    """An AE title without its padding; which may be nulls, as old toolkits wrote them."""
-    return _text(raw, f"{which} AE title").strip(" \0")
+def _title(raw: memoryview) -> str:
+    """An AE title without its padding, which should be spaces (PS3.8 9.3.2).
+
+    C programs end it with a null and leave behind that what their memory held. What is no title
+    is none that anybody is called by, and so for the acceptor to reject; it breaks no PDU.
+    """
+    text = bytes(raw).partition(b"\0")[0].decode("latin_1")
+    return "".join(c if c.isascii() and c.isprintable() else "\ufffd" for c in text).strip(" ")
 
 
 def _text(raw: memoryview, what: str) -> str:

@@ -279,8 +279,12 @@ def data_head(context: int, *, command: bool, last: bool, size: int) -> bytes:
 
 
 def data_room(max_length: int, most: int) -> int:
-    """Bytes of a message that fit into one P-DATA-TF for a peer of this maximum, at most `most`."""
-    return (min(max_length, most) if max_length else most) - PDV_HEAD_BYTES
+    """Bytes of a message that fit into one P-DATA-TF for a peer of this maximum, at most `most`.
+
+    Even, also where the maximum is not: so are fragments (PS3.8 E.2).
+    """
+    room = (min(max_length, most) if max_length else most) - PDV_HEAD_BYTES
+    return room & ~1
 
 
 def _pdu(kind: Kind, body: bytes) -> bytes:

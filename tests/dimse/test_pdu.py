@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pynetdicom import pdu as theirs
 
 from meshpacs.dimse.faults import MalformedPdu, PduTooLarge, UnknownPdu
+from meshpacs.dimse.messages import data_pdus
 from meshpacs.dimse.pdu import (
     CALLED_TITLE_NOT_RECOGNIZED,
     Abort,
@@ -196,8 +197,6 @@ CONTEXT_HEAD = b"\x20\0\0\x2e\1\0\0\0"
     ("stream", "word"),
     [
         (b"\1\0\0\0\0\3abc", "fixed part"),
-        (encode(REQUEST).replace(b"CALLED", b"CALL\xe4D"), "called AE title"),
-        (encode(REQUEST).replace(b"CALLING", b"CALL\nNG"), "calling AE title"),
         (encode(REQUEST).replace(CONTEXT_HEAD, b"\x20\0\0\x2e\2\0\0\0"), "even"),
         (encode(REQUEST).replace(CONTEXT_HEAD, b"\x99\0\0\x2e\1\0\0\0"), "no presentation"),
         (encode(REQUEST).replace(b"\x30\0\0\x11", b"\x31\0\0\x11"), "lacks a syntax"),
@@ -211,6 +210,27 @@ def test_a_broken_request_is_refused_by_name(stream: bytes, word: str) -> None:
     stream = stream[:2] + (len(stream) - 6).to_bytes(4, "big") + stream[6:]
     with pytest.raises(MalformedPdu, match=word):
         read(stream)
+
+
+@pytest.mark.parametrize(
+    ("sent", "title"),
+    [
+        (b"CALLED\0\0\0\0\0\0\0\0\0\0", "CALLED"),
+        (b"CALLED\0\0\x80\xff junk ", "CALLED"),
+        (b"  CALLED   \0XYZ ", "CALLED"),
+        (b"\0CALLED         ", ""),
+        (b"CALL\xe4D          ", "CALL\ufffdD"),
+        (b"CALL\nD          ", "CALL\ufffdD"),
+    ],
+)
+def test_a_title_ends_at_a_null_and_what_is_no_title_is_for_the_acceptor_to_reject(
+    sent: bytes, title: str
+) -> None:
+    # C programs copy a string into the field and leave behind its null what was there.
+    stream = encode(REQUEST).replace(b"CALLED          ", sent)
+    (found,) = read(stream)
+    assert isinstance(found, AssociateRequest)
+    assert (found.called, found.calling) == (title, "CALLING")
 
 
 def repeated(kind: int, size: int) -> bytes:
@@ -324,6 +344,14 @@ def test_the_room_for_data_is_the_smaller_maximum_without_the_head() -> None:
     assert data_room(0, 1000) == 994
     assert data_room(500, 1000) == 494
     assert data_room(5000, 1000) == 994
+
+
+def test_fragments_are_even_though_a_peers_maximum_is_odd() -> None:
+    # PS3.8 annex E.2: the fragment of a PDV shall have an even number of bytes.
+    assert data_room(501, 1000) == 494
+    assert data_room(0, 1001) == 994
+    heads = [head for head, _ in data_pdus(1, bytes(10_000), data_room(4097, 16_384))]
+    assert {int.from_bytes(head[2:6], "big") % 2 for head in heads} == {0}
 
 
 # ---------------------------------------------------------------- others as judges

@@ -21,6 +21,7 @@ from meshpacs.dimse.services import Service
 from meshpacs.model.address import is_loopback
 from meshpacs.model.limits import PDU_BYTES_LEAST
 from meshpacs.node.book import Entry
+from meshpacs.node.config import is_ae_title
 
 log = structlog.get_logger()
 
@@ -64,6 +65,9 @@ class Titles:
         if request.called not in self.ours():
             mend = f"Call {' or '.join(self.ours())} there, or set dicom.ae_titles here."
             return self._refused(CALLED_TITLE_NOT_RECOGNIZED, request, host, mend)
+        if not is_ae_title(request.calling):
+            mend = "Give that machine an AE title of 1 to 16 ASCII characters, without backslashes."
+            return self._refused(CALLING_TITLE_NOT_RECOGNIZED, request, host, mend)
         if 0 < request.user.max_length < PDU_BYTES_LEAST:
             mend = f"Set its maximum PDU length to at least {PDU_BYTES_LEAST}; 0 is no limit."
             return self._refused(NO_REASON_GIVEN, request, host, mend)
