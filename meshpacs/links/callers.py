@@ -7,7 +7,6 @@ shows that in its first packet, so it stays a stranger for milliseconds, however
 """
 
 import errno
-import ipaddress
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 import structlog
 import trio
 
-from meshpacs.model.address import write_address
+from meshpacs.model.address import subscriber, write_address
 
 log = structlog.get_logger()
 
@@ -156,14 +155,4 @@ def peer_address(stream: trio.SocketStream) -> str:
 
 
 def _source(address: str) -> str:
-    """An IPv4 address, or the /64 of an IPv6 one: what one subscriber is given (RFC 6177)."""
-    host = address.rpartition(":")[0].strip("[]").partition("%")[0]
-    try:
-        found = ipaddress.ip_address(host)
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return host
-    if found.ipv4_mapped is not None:  # a listener for both families
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((int(found), 64), strict=False))
+    return subscriber(address.rpartition(":")[0].strip("[]")) or address

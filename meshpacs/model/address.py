@@ -45,6 +45,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def subscriber(host: str) -> str:
+    """Whom a host's address is counted by: an IPv4 address itself, of IPv6 its /64 network.
+
+    That is what one subscriber is given (RFC 6177). What is no address counts by itself.
+    """
+    try:
+        found = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:  # a listener for both families
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((int(found), 64), strict=False))
+
+
 def is_wildcard(host: str) -> bool:
     """Whether it stands for every address of the machine, so that nobody can dial it."""
     try:

@@ -277,6 +277,10 @@ in memory. A guess: CT, MR and US without compression stay below."""
 DICOM_ASSOCIATIONS = 64
 """Associations of all callers at once; more are rejected as beyond a local limit. A guess."""
 
-DICOM_CALLERS = 128
-"""Connections of all callers at once, those included that have not yet asked for an association
-or are being rejected; more are closed at once. A guess."""
+DICOM_ASSOCIATIONS_OF_ONE = 16
+"""Of these, from one address; this machine itself may have all. A guess: workstations open up to
+ten at once, and no machine that runs wild shuts out the others."""
+
+DICOM_STRANGERS = 64
+"""Connections that have not asked for an association and been let in. A guess: it takes one packet,
+over TLS four. A newcomer never waits: of the address with the most the oldest goes."""

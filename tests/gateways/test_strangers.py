@@ -151,7 +151,9 @@ async def test_a_request_under_way_is_not_pushed_out_by_strangers() -> None:
 def test_a_node_has_files_left_when_its_listeners_are_full() -> None:
     """Of the 1,024 that many systems allow; half a hundred are for the archive and what else."""
     mesh = limits.LINKS + limits.STRANGERS + limits.HANDSHAKES
-    assert mesh + ADMIN_STRANGERS + ADMIN_CALLERS <= 1024 - 128
+    admin = ADMIN_STRANGERS + ADMIN_CALLERS
+    dicom = limits.DICOM_STRANGERS + limits.DICOM_ASSOCIATIONS
+    assert mesh + admin + dicom <= 1024 - 64
 
 
 async def test_who_is_gone_before_it_is_looked_at_ends_nothing() -> None:

@@ -2,7 +2,13 @@
 
 import pytest
 
-from meshpacs.model.address import is_loopback, is_wildcard, parse_address, write_address
+from meshpacs.model.address import (
+    is_loopback,
+    is_wildcard,
+    parse_address,
+    subscriber,
+    write_address,
+)
 from meshpacs.model.errors import LocalFault
 
 
@@ -57,3 +63,17 @@ def test_loopback_and_wildcard_are_known_by_address_and_names_are_not_guessed() 
     assert is_wildcard("::")
     assert not is_wildcard("127.0.0.1")
     assert not is_wildcard("clinic.example.org")
+
+
+@pytest.mark.parametrize(
+    ("host", "whose"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:0:7::1", "2001:db8:0:7::/64"),
+        ("2001:db8:0:7:ffff::2%eth0", "2001:db8:0:7::/64"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_an_ipv6_subscriber_is_counted_by_its_network(host: str, whose: str) -> None:
+    assert subscriber(host) == whose

@@ -4,6 +4,7 @@ import functools
 import subprocess
 
 import pytest
+import structlog
 import trio
 import trio.testing
 
@@ -188,19 +189,61 @@ async def test_beyond_the_limit_an_association_is_rejected_and_later_let_in(
                     pass
             assert await echo(first) == 0
         with trio.fail_after(5):
-            while door.door._associations:
+            while door.door._admitted:
                 await trio.testing.wait_all_tasks_blocked(0.01)
         async with door.called() as second:
             assert await echo(second) == 0
 
 
-async def test_connections_have_a_limit_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door_module, "DICOM_CALLERS", 1)
-    async with opened(FakeMesh()) as door, door.socket():
+@pytest.mark.usefixtures("elsewhere")
+async def test_one_machine_cannot_take_all_associations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door_module, "DICOM_ASSOCIATIONS", 3)
+    monkeypatch.setattr(door_module, "DICOM_ASSOCIATIONS_OF_ONE", 2)
+    hosts = iter(["192.0.2.7"] * 3 + ["192.0.2.8", "192.0.2.9"])
+    monkeypatch.setattr(door_module, "_host", lambda _: next(hosts))
+    with structlog.testing.capture_logs() as logs:
+        async with (
+            opened(FakeMesh(), book=Some("echo")) as door,
+            door.called() as first,
+            door.called(),
+        ):
+            with pytest.raises(Unavailable, match="transient: local limit exceeded"):
+                async with door.called():
+                    pass
+            async with door.called() as other:  # of another machine
+                assert await echo(other) == 0
+                with pytest.raises(Unavailable, match="transient: local limit exceeded"):
+                    async with door.called():
+                        pass
+            assert await echo(first) == 0
+    told = [line["host"] for line in logs if line["event"] == "dicom_too_many_associations"]
+    assert told == ["192.0.2.7", "192.0.2.9"]
+
+
+async def test_this_machine_itself_may_have_all_associations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(door_module, "DICOM_ASSOCIATIONS_OF_ONE", 1)
+    async with opened(FakeMesh()) as door, door.called() as first, door.called() as second:
+        assert await echo(first) == await echo(second) == 0
+
+
+async def test_who_only_connects_makes_room_for_who_comes_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("meshpacs.node.callers.DICOM_STRANGERS", 2)
+    async with (
+        opened(FakeMesh()) as door,
+        door.called() as known,
+        door.socket() as first,
+        door.socket(),
+    ):
         await trio.testing.wait_all_tasks_blocked(0.05)
-        async with door.socket() as second:
+        async with door.called() as newcomer:
             with trio.fail_after(5):
-                assert await second.receive_some() == b""
+                assert await first.receive_some() in (b"", encode(Abort(0)))
+            assert await echo(newcomer) == 0
+            assert await echo(known) == 0
 
 
 @pytest.mark.parametrize(
@@ -242,7 +285,7 @@ async def test_who_says_nothing_is_let_go_in_any_state(
                     while await stream.receive_some():
                         pass
         with trio.fail_after(3000):
-            while door.door._callers:
+            while door.door._callers._strangers or door.door._admitted:
                 await trio.sleep(1)
 
 
@@ -253,7 +296,7 @@ async def test_a_peer_that_aborts_or_hangs_up_is_forgotten() -> None:
                 await stream.send_all(encode(REQUEST) + last_word)
                 await stream.receive_some()
         with trio.fail_after(10):
-            while door.door._callers:
+            while door.door._callers._strangers or door.door._admitted:
                 await trio.testing.wait_all_tasks_blocked(0.01)
 
 
@@ -332,7 +375,7 @@ async def test_a_small_maximum_is_honoured(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("meshpacs.gateways.dicom.requesting.PDU_BYTES", 4096)
     mesh = FakeMesh()
     async with opened(mesh) as door, door.called() as requestor:
-        assert door.door._associations == 1
+        assert len(door.door._admitted) == 1
         assert (await store(requestor, b"y" * 100_000)).status == 0
 
 
