@@ -64,6 +64,20 @@ def address_options(command: Command) -> Command:
                 help="The same, on this machine only: 127.0.0.1 and this port.",
             ),
             click.option(
+                "--dicom-tls-listen",
+                multiple=True,
+                metavar="HOST:PORT",
+                help="Where DICOM is spoken over TLS. Default: nowhere; 2762 is the usual port.",
+            ),
+            click.option(
+                "--dicom-tls-port",
+                type=click.IntRange(0, 65535),
+                help="The same, on this machine only: 127.0.0.1 and this port.",
+            ),
+            click.option(
+                "--no-plain-dicom", is_flag=True, help="No DICOM without TLS, on any address."
+            ),
+            click.option(
                 "--ae-title",
                 multiple=True,
                 help="What DICOM callers call this node. Default: MESHPACS.",
@@ -81,9 +95,15 @@ def config_flags(given: Mapping[str, Any]) -> dict[str, Any]:
         "advertise": "advertise",
         "http_listen": "http_listen",
         "dicom_listen": "dicom_listen",
+        "dicom_tls_listen": "dicom_tls_listen",
         "ae_title": "ae_titles",
     }
     flags = {field: given[name] for name, field in fields.items() if given[name] not in (None, ())}
-    if given["dicom_port"] is not None:
-        flags["dicom_listen"] = (*given["dicom_listen"], f"127.0.0.1:{given['dicom_port']}")
+    for name in ("dicom", "dicom_tls"):
+        if (port := given[f"{name}_port"]) is not None:
+            flags[f"{name}_listen"] = (*given[f"{name}_listen"], f"127.0.0.1:{port}")
+    if given["no_plain_dicom"]:
+        if "dicom_listen" in flags:
+            raise click.UsageError("--no-plain-dicom cannot go with --dicom-listen, --dicom-port.")
+        flags["dicom_listen"] = ()
     return flags

@@ -23,6 +23,7 @@ from meshpacs.model.charsets import default_codec
 from meshpacs.model.ids import NodeId
 from meshpacs.node.book import Book
 from meshpacs.node.config import ConfigFile
+from meshpacs.node.credentials import Keeper
 from meshpacs.node.home import Home
 from meshpacs.node.logs import set_up_logs
 from meshpacs.node.memory import give_back
@@ -66,16 +67,17 @@ async def serve(
         stopping = trio.Event()
         book = Book(home.ae_book)
         await watchers.start(book.watch)
-        reporter = Reporter(node.mesh, book, partial(_private_classes, config))
+        keeper = Keeper(home)
+        await watchers.start(keeper.watch)
+        private = partial(_private_classes, config)
+        reporter = Reporter(node.mesh, book, private, lambda: keeper.current)
         await watchers.start(reporter.run)
         async with trio.open_nursery() as doors:
             http = await doors.start(serve_http, app, config.config.http_listen, stopping)
-            dicom = await doors.start(
-                dicom_door(node, home, config, book, reporter, requests).serve,
-                config.config.dicom_listen,
-                stopping,
-            )
-            _say_ready(home, node, http, dicom)
+            door = dicom_door(node, home, config, book, reporter, requests, keeper)
+            dicom = await doors.start(door.serve, config.config.dicom_listen, stopping)
+            tls = await doors.start(door.serve_tls, config.config.dicom_tls_listen, stopping)
+            _say_ready(home, node, http, dicom, tls)
             await node.stopping.wait()
             log.info("stopping")
             notify("STOPPING=1")
@@ -102,32 +104,51 @@ def dicom_door(
     book: Book,
     reporter: Reporter,
     requests: Requests,
+    keeper: Keeper,
 ) -> DicomDoor:
     """The DICOM front door, which asks the configuration anew for each caller."""
     titles = Titles(lambda: config.config.ae_titles, book)
     codec = partial(default_codec, config.config.default_charset)
     worklist = Worklist(config.config.worklist_folder(home.folder), config.config.default_charset)
-    private = partial(_private_classes, config)
-    return DicomDoor(House(node.mesh, titles, codec, private, worklist, reporter, requests))
+    house = House(
+        node.mesh,
+        titles,
+        codec,
+        partial(_private_classes, config),
+        worklist,
+        reporter,
+        requests,
+        lambda: keeper.current,
+    )
+    return DicomDoor(house)
 
 
 def _private_classes(config: ConfigFile) -> tuple[str, ...]:
     return config.config.private_classes
 
 
-def _say_ready(home: Home, node: Node, http: str, dicom: tuple[str, ...]) -> None:
+def _say_ready(
+    home: Home, node: Node, http: str, dicom: tuple[str, ...], tls: tuple[str, ...]
+) -> None:
     facts = {
         "node": node.node_id.hex(),
         "name": node.config.config.name,
         "mesh": list(node.listening),
         "http": http,
         "dicom": list(dicom),
+        "dicom_tls": list(tls),
     }
     home.announce(facts)
     print(
         f"ready {json.dumps({'pid': os.getpid(), 'home': str(home.folder), **facts})}", flush=True
     )
-    log.info("ready", mesh=facts["mesh"], http=http, dicom=facts["dicom"])
+    log.info(
+        "ready",
+        mesh=facts["mesh"],
+        http=http,
+        dicom=facts["dicom"],
+        dicom_tls=facts["dicom_tls"],
+    )
     notify("READY=1")
 
 

@@ -9,7 +9,12 @@ from meshpacs.node.home import Home
 
 Json = dict[str, Any]
 
-DOORS = {"mesh": "members at", "http": "commands at", "dicom": "DICOM at"}
+DOORS = {
+    "mesh": "members at",
+    "http": "commands at",
+    "dicom": "DICOM at",
+    "dicom_tls": "DICOM, TLS",
+}
 
 CODES = {"fine": 0, "degraded": 1, "broken": 2}
 

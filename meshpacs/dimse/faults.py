@@ -11,6 +11,10 @@ class UnknownPdu(PeerFault):
     """A PDU type that PS3.8 9.3.1 does not have; mostly the peer speaks another protocol."""
 
 
+class TlsSpoken(UnknownPdu):
+    """The peer speaks TLS where DICOM without it is spoken."""
+
+
 class PduTooLarge(PeerFault):
     """A declared length exceeds a limit; nothing of it was buffered."""
 

@@ -7,7 +7,7 @@ what was fed. A stream that has once been broken stays so.
 import struct
 from collections.abc import Iterator
 
-from meshpacs.dimse.faults import MalformedPdu, PduTooLarge, UnknownPdu
+from meshpacs.dimse.faults import MalformedPdu, PduTooLarge, TlsSpoken, UnknownPdu
 from meshpacs.dimse.items import read_accept, read_request
 from meshpacs.dimse.pdu import (
     PDV_HEAD_BYTES,
@@ -27,6 +27,9 @@ HEAD_BYTES = 6
 
 SMALL_BYTES = 4
 """The body of A-ASSOCIATE-RJ, A-RELEASE-RQ and -RP, and A-ABORT."""
+
+TLS_RECORDS = (0x15, 0x16)
+"""How TLS begins, an alert or a handshake (RFC 8446 5.1); no types of PDUs."""
 
 BODY_LIMITS = {
     Kind.ASSOCIATE_RQ: ASSOCIATE_BYTES,
@@ -117,6 +120,11 @@ class PduReader:
         try:
             kind = Kind(number)
         except ValueError:
+            if number in TLS_RECORDS:
+                raise TlsSpoken(
+                    "It speaks TLS to a port for DICOM without TLS.",
+                    "Give it the port for TLS, or switch TLS off there.",
+                ) from None
             raise UnknownPdu(
                 f"A PDU of type {number:02X}H is none of DICOM's.",
                 "Look whether that system is set to speak DICOM, without TLS, to this port.",

@@ -284,3 +284,10 @@ ten at once, and no machine that runs wild shuts out the others."""
 DICOM_STRANGERS = 64
 """Connections that have not asked for an association and been let in. A guess: it takes one packet,
 over TLS four. A newcomer never waits: of the address with the most the oldest goes."""
+
+TLS_HANDSHAKE_S = 10
+"""Seconds from a connection to the end of its TLS handshake. As for links."""
+
+TLS_HANDSHAKES = 2
+"""Steps of TLS handshakes that are computed at once, each in a thread: signing takes 0.75 ms
+(RSA 3072, measured), so this is some thousand a second. A guess."""

@@ -50,6 +50,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where it listens; 0 if nothing is ever sent to it."""
     services: tuple[str, ...] = SERVICES
     """What it may ask of us."""
+    tls: bool = False
+    """Whether it is sent to over TLS."""
 
     @property
     def address(self) -> str:

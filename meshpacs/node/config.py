@@ -26,6 +26,8 @@ MESH_LISTEN = "127.0.0.1:7117"
 HTTP_LISTEN = "127.0.0.1:7118"
 DICOM_LISTEN = "127.0.0.1:11112"
 """11112 is DICOM's registered port that needs no privileges (PS3.8 9.1.2)."""
+DICOM_TLS_LISTEN = "127.0.0.1:2762"
+"""An example: nothing is listened on for TLS before there is a key."""
 AE_TITLE = "MESHPACS"
 WORKLIST = "worklist"
 TITLES = 8
@@ -51,7 +53,9 @@ class Config:
     """Addresses that other members are told to dial; empty means those listened on."""
     http_listen: str = HTTP_LISTEN
     dicom_listen: tuple[str, ...] = (DICOM_LISTEN,)
-    """Empty: no DICOM is spoken."""
+    """Empty: no DICOM is spoken without TLS."""
+    dicom_tls_listen: tuple[str, ...] = ()
+    """The same over TLS; 2762 is the port that is registered for it (IANA, dicom-tls)."""
     ae_titles: tuple[str, ...] = (AE_TITLE,)
     """The application entity titles that DICOM callers reach this node by."""
     private_classes: tuple[str, ...] = ()
@@ -77,6 +81,7 @@ KEYS = {
     "advertise": "mesh.advertise",
     "http_listen": "http.listen",
     "dicom_listen": "dicom.listen",
+    "dicom_tls_listen": "dicom.tls_listen",
     "ae_titles": "dicom.ae_titles",
     "private_classes": "dicom.private_classes",
     "worklist": "dicom.worklist",
@@ -88,7 +93,15 @@ KEYS = {
 """Each field of `Config` by its key in the file."""
 
 AT_RESTART = frozenset(
-    {"mesh_listen", "http_listen", "dicom_listen", "worklist", "default_charset", "keep_free_mib"}
+    {
+        "mesh_listen",
+        "http_listen",
+        "dicom_listen",
+        "dicom_tls_listen",
+        "worklist",
+        "default_charset",
+        "keep_free_mib",
+    }
 )
 """Fields whose new value takes effect at the next start: sockets and the index are open."""
 
@@ -104,6 +117,7 @@ class _Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Dicom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: tuple[str, ...] = (DICOM_LISTEN,)
+    tls_listen: tuple[str, ...] = ()
     ae_titles: tuple[str, ...] = (AE_TITLE,)
     private_classes: tuple[str, ...] = ()
     worklist: str = WORKLIST
@@ -168,6 +182,7 @@ def parse_config(text: str, file: str, flags: Mapping[str, Any] | None = None) -
         advertise=shape.mesh.advertise,
         http_listen=shape.http.listen,
         dicom_listen=shape.dicom.listen,
+        dicom_tls_listen=shape.dicom.tls_listen,
         ae_titles=shape.dicom.ae_titles,
         private_classes=shape.dicom.private_classes,
         worklist=shape.dicom.worklist,
@@ -234,6 +249,7 @@ def _example(key: str) -> str:
         "mesh.advertise": '[mesh] advertise = ["clinic.example.org:7117"]',
         "http.listen": f'[http] listen = "{HTTP_LISTEN}"',
         "dicom.listen": f'[dicom] listen = ["{DICOM_LISTEN}"]',
+        "dicom.tls_listen": f'[dicom] tls_listen = ["{DICOM_TLS_LISTEN}"]',
         "dicom.private_classes": '[dicom] private_classes = ["1.2.276.0.19.55.1.5.1.1.1"]',
         "dicom.worklist": '[dicom] worklist = "/srv/worklist"',
         "dicom.ae_titles": f'[dicom] ae_titles = ["{AE_TITLE}"]',
@@ -267,6 +283,7 @@ def _check(config: Config, file: str) -> None:
     _check_addresses(file, "mesh.advertise", config.advertise, any_port=False)
     _check_addresses(file, "http.listen", (config.http_listen,), any_port=True)
     _check_addresses(file, "dicom.listen", config.dicom_listen, any_port=True)
+    _check_addresses(file, "dicom.tls_listen", config.dicom_tls_listen, any_port=True)
     _check_titles(file, config.ae_titles)
     _check_classes(file, config.private_classes)
     if not config.worklist.strip():
@@ -427,8 +444,11 @@ listen = {_quoted(config.http_listen)}
 [dicom]
 # Where modalities, workstations and viewers reach this node, and the AE titles that they call it.
 # "0.0.0.0:11112" lets other machines in, of which only those are served that `meshpacs dicom ae`
-# lists. An empty list is no DICOM at all. Addresses take effect at the next start.
+# lists. An empty list is no DICOM without TLS. Addresses take effect at the next start.
 listen = {_list(config.dicom_listen)}
+# The same over TLS, where both sides show certificates: `meshpacs dicom tls init` makes ours.
+# 2762 is the registered port: "127.0.0.1:2762" is this machine alone, "0.0.0.0:2762" the network.
+tls_listen = {_list(config.dicom_tls_listen)}
 ae_titles = {_list(config.ae_titles)}
 # SOP classes of makers' own that are stored too, by their UIDs; those of the standard always are.
 private_classes = {_list(config.private_classes)}

@@ -13,6 +13,7 @@
 | `admin.token` | what the command line shows to the admin API, mode 0600 |
 | `dicom-aes.toml` | the DICOM machines that the operator knows |
 | `commitments.sqlite` | requests for storage commitment, reported or still to be |
+| `dicom-tls/` | keys and certificates for DICOM over TLS (`credentials.py`), if there are any |
 | `running.json` | process and addresses of the node that is up |
 | `lock` | held by the one process that uses this home |
 """
@@ -98,6 +99,11 @@ class Home:
     def commitments(self) -> Path:
         """What other machines want to hear of once their instances are safe here."""
         return self.folder / "commitments.sqlite"
+
+    @property
+    def dicom_tls(self) -> Path:
+        """Keys and certificates for DICOM over TLS."""
+        return self.folder / "dicom-tls"
 
     @property
     def token_file(self) -> Path:

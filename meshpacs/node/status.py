@@ -14,6 +14,7 @@ from meshpacs.model.errors import MeshError
 from meshpacs.model.ids import Micros, NodeId, short
 from meshpacs.model.member import Member, Role
 from meshpacs.node.commitments import GIVEN_UP
+from meshpacs.node.credentials import credential_troubles
 from meshpacs.node.disk import Watch
 from meshpacs.node.membership import Membership
 from meshpacs.node.reach import only_loopback, reach
@@ -37,6 +38,10 @@ SKEW_US = 60_000_000
 ARCHIVE_S = 12.0
 """How long the archive may take, a look at its disk included. A guess, within the 15 s after which
 a command gives up: a disk that hangs is what somebody asks for the status for."""
+
+
+TLS_FILES_S = 2.0
+"""How long reading a few files may take. A guess."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +175,11 @@ class Standing:
         config = rooms.config.view
         own = rooms.roster.members().get(rooms.node)
         advertised = self._membership.advertised
+        tls_troubles: list[Trouble] = []
+        with trio.move_on_after(TLS_FILES_S):  # a disk that hangs is told by the archive
+            tls_troubles = await trio.to_thread.run_sync(self._tls_troubles, abandon_on_cancel=True)
         troubles = sorted(
-            [*archive_troubles, *commitment_troubles, *self._troubles(peers)],
+            [*archive_troubles, *commitment_troubles, *tls_troubles, *self._troubles(peers)],
             key=lambda trouble: -trouble.level,
         )
         founder = rooms.belongings.founder
@@ -192,6 +200,7 @@ class Standing:
                 *(reach("mesh", address) for address in rooms.listening),
                 *(reach("http", address) for address in self._opened("http")),
                 *(reach("dicom", address) for address in self._opened("dicom")),
+                *(reach("dicom_tls", address) for address in self._opened("dicom_tls")),
             ),
             uptime_us=rooms.clock.now(),
             boot=rooms.boot,
@@ -201,6 +210,11 @@ class Standing:
             config=config,
             commitments=commitments,
         )
+
+    def _tls_troubles(self) -> list[Trouble]:
+        rooms = self._rooms
+        listening = bool(rooms.config.config.dicom_tls_listen)
+        return list(credential_troubles(rooms.home, listening=listening))
 
     def _opened(self, door: str) -> tuple[str, ...]:
         """Where a front door is, as whoever opened it has announced; it is no room here."""

@@ -128,7 +128,7 @@ class ReachView:
     """One listener, and in words from where it can be reached."""
 
     purpose: str
-    """`mesh`, `http` or `dicom`."""
+    """`mesh`, `http`, `dicom` or `dicom_tls`."""
     address: str
     words: str
 

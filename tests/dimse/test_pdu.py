@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pynetdicom import pdu as theirs
 
-from meshpacs.dimse.faults import MalformedPdu, PduTooLarge, UnknownPdu
+from meshpacs.dimse.faults import MalformedPdu, PduTooLarge, TlsSpoken, UnknownPdu
 from meshpacs.dimse.messages import data_pdus
 from meshpacs.dimse.pdu import (
     CALLED_TITLE_NOT_RECOGNIZED,
@@ -144,6 +144,8 @@ def test_an_empty_pdv_is_told_once() -> None:
     ("stream", "error"),
     [
         (b"GET / HTTP/1.1\r\n", UnknownPdu),
+        (b"\x16\3\1\2\0\1\0", TlsSpoken),
+        (b"\x15\3\3\0\2\2\x28", TlsSpoken),
         (b"\x08\0\0\0\0\4\0\0\0\0", UnknownPdu),
         (b"\x05\0\0\0\0\5", PduTooLarge),
         (b"\x05\0\0\0\0\3", MalformedPdu),

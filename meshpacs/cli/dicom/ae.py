@@ -26,9 +26,18 @@ def ae() -> None:
     multiple=True,
     help="What it may ask for: echo, store, find, get, move, worklist, commit. Default: all.",
 )
+@click.option("--tls", "over_tls", is_flag=True, help="It is sent to over TLS.")
 @json_option
 @home_option
-def add(title: str, host: str, services: tuple[str, ...], *, as_json: bool, home: Home) -> None:
+def add(
+    title: str,
+    host: str,
+    services: tuple[str, ...],
+    *,
+    over_tls: bool,
+    as_json: bool,
+    home: Home,
+) -> None:
     """Let the machine that calls itself TITLE in from HOST.
 
     HOST is an address, a network such as 192.0.2.0/24, a name, or * for anywhere. With a PORT the
@@ -38,7 +47,7 @@ def add(title: str, host: str, services: tuple[str, ...], *, as_json: bool, home
 
     home.require_made()
     name, port = _split(host)
-    entry = Entry(title, name, port, services or SERVICES)
+    entry = Entry(title, name, port, services or SERVICES, tls=over_tls)
     check_entry(entry, "the command line")
     others = [e for e in read_book(home.ae_book) if (e.title, e.host) != (title, name)]
     write_book(home.ae_book, [*others, entry])
@@ -89,13 +98,12 @@ def _tell(file: Path, entries: Any, *, as_json: bool) -> None:
     from meshpacs.cli.screen import print_json, safe
 
     if as_json:
-        fields = ("title", "host", "port", "services")
+        fields = ("title", "host", "port", "services", "tls")
         known = [{name: getattr(entry, name) for name in fields} for entry in entries]
         print_json({"file": str(file), "ae": known})
         return
     for entry in entries:
-        click.echo(
-            f"{safe(entry.title):<16}  {safe(entry.address):<28}  {' '.join(entry.services)}"
-        )
+        where = safe(entry.address) + (" over TLS" if entry.tls else "")
+        click.echo(f"{safe(entry.title):<16}  {where:<28}  {' '.join(entry.services)}")
     if not entries:
         click.echo("No machine is known but this one, which may do everything.")

@@ -2,7 +2,7 @@
 
 import click
 
-from meshpacs.cli.dicom.machine import own_title, whom_is
+from meshpacs.cli.dicom.machine import own_title, tls_option, tls_to, whom_is
 from meshpacs.cli.options import home_option, json_option
 from meshpacs.node.home import Home
 
@@ -18,6 +18,7 @@ from meshpacs.node.home import Home
 )
 @click.option("--limit", type=click.IntRange(1, 10_000), default=500, show_default=True)
 @click.option("--calling", help="What we call ourselves. Default: this node's first AE title.")
+@tls_option
 @json_option
 @home_option
 def find(
@@ -27,6 +28,7 @@ def find(
     limit: int,
     calling: str | None,
     *,
+    over_tls: bool,
     as_json: bool,
     home: Home,
 ) -> int:
@@ -52,8 +54,10 @@ def find(
     syntaxes = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
     wish = Wish(title, calling or own_title(home), ((sop_class, syntaxes),))
 
+    tls = tls_to(whom, home, asked=over_tls)
+
     async def work() -> Answer:
-        async with associated(host, port, wish) as requestor:
+        async with associated(host, port, wish, tls=tls) as requestor:
             return await ask(requestor, sop_class, wanted, parsed, limit=limit)
 
     answer = trio.run(work)

@@ -6,6 +6,7 @@ from meshpacs.cli.dicom.ae import ae
 from meshpacs.cli.dicom.check import check
 from meshpacs.cli.dicom.commit import commit
 from meshpacs.cli.dicom.find import find
+from meshpacs.cli.dicom.tls import tls
 from meshpacs.cli.dicom.worklist import worklist
 
 
@@ -14,5 +15,5 @@ def dicom() -> None:
     """What concerns DICOM's own network language."""
 
 
-for command in (check, find, commit, worklist, ae):
+for command in (check, find, commit, worklist, ae, tls):
     dicom.add_command(command)

@@ -1,6 +1,8 @@
 """Who has opened an association with us: their messages in, ours out."""
 
+import ssl
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import trio
@@ -14,6 +16,8 @@ from meshpacs.gateways.dicom.channel import Channel
 from meshpacs.gateways.dicom.titles import Allowing
 from meshpacs.model.errors import Unavailable
 from meshpacs.model.limits import IDENTIFIER_BYTES
+from meshpacs.node.book import Entry
+from meshpacs.node.credentials import Credentials, tls_for
 from meshpacs.node.mesh import Mesh
 
 
@@ -77,6 +81,8 @@ class Caller:
     """Knows where instances may be sent."""
     default_codec: str
     """For identifiers that have text and declare no character set."""
+    credentials: Callable[[], Credentials | None] = lambda: None
+    """What TLS is spoken with to those that the book marks so."""
     done: Counter[str] = field(default_factory=Counter)
     """What was served, for the log."""
     operation: Operation | None = None
@@ -94,6 +100,14 @@ class Caller:
     def __post_init__(self) -> None:
         """Read on the contexts that were accepted."""
         self._assembly = Assembly(self.channel.agreement.contexts)
+
+    def tls_for(self, known: Entry) -> ssl.SSLContext | None:
+        """What to speak TLS with to this machine; None where it is spoken to without.
+
+        Raises:
+            LocalFault: this node has no key.
+        """
+        return tls_for(known, self.credentials())
 
     def context(self, number: int) -> Context:
         """An accepted context."""

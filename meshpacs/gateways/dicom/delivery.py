@@ -1,5 +1,6 @@
 """The two ways by which retrieved instances reach their receiver."""
 
+import ssl
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -92,10 +93,11 @@ class Delivery:
         port: int,
         entries: Sequence[Entry],
         stack: AsyncExitStack,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Of one C-MOVE; associations that are opened end with `stack`."""
+        """Of one C-MOVE; associations that are opened end with `stack`; over TLS with `tls`."""
         self._caller, self._request = caller, request
-        self._host, self._port = host, port
+        self._host, self._port, self._tls = host, port, tls
         self._stack = stack
         pairs = pairs_for(entries)
         most = PRESENTATION_CONTEXTS
@@ -116,7 +118,8 @@ class Delivery:
         if batch not in self._open:
             wish = Wish(self._request.destination, self._caller.called, self._batches[batch])
             stack = await self._stack.enter_async_context(AsyncExitStack())
-            requestor = await stack.enter_async_context(associated(self._host, self._port, wish))
+            way = associated(self._host, self._port, wish, tls=self._tls)
+            requestor = await stack.enter_async_context(way)
             self._open[batch] = requestor, stack
         return self._open[batch][0]
 

@@ -33,9 +33,10 @@ from meshpacs.dimse.statuses import (
 from meshpacs.gateways.dicom.requesting import Requestor, Wish, associated
 from meshpacs.gateways.dicom.titles import Allowing
 from meshpacs.model.commitment import Promise, Reference
-from meshpacs.model.errors import MeshError, PeerFault, Unavailable
+from meshpacs.model.errors import LocalFault, MeshError, PeerFault, Unavailable
 from meshpacs.node.book import Entry
 from meshpacs.node.commitments import GIVEN_UP, Transaction
+from meshpacs.node.credentials import Credentials, tls_for
 from meshpacs.node.mesh import Mesh
 
 log = structlog.get_logger()
@@ -101,9 +102,19 @@ class _Carried:
 class Reporter:
     """All transactions of one node."""
 
-    def __init__(self, mesh: Mesh, book: Allowing, private: Callable[[], tuple[str, ...]]) -> None:
-        """`private`: SOP classes that are stored beside those of the standard."""
+    def __init__(
+        self,
+        mesh: Mesh,
+        book: Allowing,
+        private: Callable[[], tuple[str, ...]],
+        credentials: Callable[[], Credentials | None] = lambda: None,
+    ) -> None:
+        """`private`: SOP classes that are stored beside those of the standard.
+
+        `credentials`: what TLS is spoken with to those that the book marks so.
+        """
         self._mesh, self._book, self._private = mesh, book, private
+        self._credentials = credentials
         self._nursery: trio.Nursery | None = None
         self._carried: dict[int, _Carried] = {}
         self._judging = trio.CapacityLimiter(JUDGED_AT_ONCE)
@@ -197,7 +208,7 @@ class Reporter:
                 async with self._turns.setdefault(transaction.title, trio.Lock()):
                     # Not before its turn, which may be long in coming: what is reported holds now.
                     report = await self._judged(carried, references)
-                    await deliver(entry, transaction.called, report)
+                    await deliver(entry, transaction.called, report, self._credentials())
             except (Unavailable, PeerFault) as fault:
                 what, mend = fault.what, fault.mend
             else:
@@ -278,7 +289,9 @@ class Reporter:
         return what, mend
 
 
-async def deliver(entry: Entry, calling: str, report: Report) -> None:
+async def deliver(
+    entry: Entry, calling: str, report: Report, credentials: Credentials | None = None
+) -> None:
     """Send a report on an association of ours.
 
     As SCP, which is negotiated; or, where that is refused, with the roles that an association has
@@ -288,9 +301,13 @@ async def deliver(entry: Entry, calling: str, report: Report) -> None:
         Unavailable: the machine cannot be reached, does not want it, or answers with a failure.
         PeerFault: it breaks the protocol.
     """
+    try:
+        tls = tls_for(entry, credentials)
+    except LocalFault as fault:
+        raise Unavailable(fault.what, fault.mend) from fault
     for roles in ((OUR_ROLE,), ()):
         wish = Wish(entry.title, calling, ((STORAGE_COMMITMENT, PLAIN),), roles)
-        async with associated(entry.host, entry.port, wish) as requestor:
+        async with associated(entry.host, entry.port, wish, tls=tls) as requestor:
             if requestor.agreement.of(STORAGE_COMMITMENT):
                 await _deliver(requestor, report)
                 return

@@ -1,5 +1,6 @@
 """Associations that we open: to send instances, and to ask others as any workstation would."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from meshpacs.dimse.contexts import (
     agreed,
     propose,
 )
-from meshpacs.dimse.faults import MalformedMessage
+from meshpacs.dimse.faults import MalformedMessage, TlsSpoken
 from meshpacs.dimse.messages import Assembly, Begun, Piece
 from meshpacs.dimse.pdu import (
     CALLED_TITLE_NOT_RECOGNIZED,
@@ -30,9 +31,15 @@ from meshpacs.dimse.pdu import (
 )
 from meshpacs.dimse.services import VERIFICATION
 from meshpacs.dimse.statuses import SUCCESS
-from meshpacs.gateways.dicom.channel import Channel
-from meshpacs.model.errors import Unavailable
-from meshpacs.model.limits import IDENTIFIER_BYTES, PDU_BYTES, PDU_BYTES_LEAST
+from meshpacs.gateways.dicom.channel import Channel, Transport
+from meshpacs.gateways.dicom.tls import TlsSocket
+from meshpacs.model.errors import PeerFault, Unavailable
+from meshpacs.model.limits import (
+    IDENTIFIER_BYTES,
+    PDU_BYTES,
+    PDU_BYTES_LEAST,
+    TLS_HANDSHAKE_S,
+)
 
 CONNECT_S = 10.0
 """Seconds to reach a machine in the same building. A guess."""
@@ -56,11 +63,17 @@ class Wish:
     extended: tuple[Extended, ...] = ()
 
 
+class NotAnswered(Unavailable):
+    """Something is there and has not answered as it should: it may expect TLS, or not know it."""
+
+
 @dataclass(slots=True)
 class Requestor:
     """Our side of an association that was accepted."""
 
     channel: Channel
+    tls: str = ""
+    """The version of TLS, if any."""
     message_id: int = 0
     _assembly: Assembly = field(init=False)
 
@@ -120,8 +133,12 @@ class Requestor:
 
 
 @asynccontextmanager
-async def associated(host: str, port: int, wish: Wish) -> AsyncIterator[Requestor]:
+async def associated(
+    host: str, port: int, wish: Wish, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Requestor]:
     """An association for as long as this context lasts; then it is released, or aborted.
+
+    `tls`: over TLS, with what this holds.
 
     Raises (on entering):
         Unavailable: the machine cannot be reached, or does not want us; the error says which.
@@ -136,17 +153,59 @@ async def associated(host: str, port: int, wish: Wish) -> AsyncIterator[Requesto
             ) from error
     if connecting.cancelled_caught:
         raise Unavailable(f"{wish.called} cannot be reached at {host}:{port}: no answer.")
-    channel = Channel(stream.socket)
     try:
-        await _request(channel, wish)
-        yield Requestor(channel)
+        if tls is None:
+            async with _over(stream.socket, None, wish) as requestor:
+                yield requestor
+        else:
+            secured = await _secured(stream.socket, tls, host, wish)
+            async with _over(secured, secured, wish) as requestor:
+                yield requestor
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+async def _secured(
+    sock: trio.socket.SocketType, context: ssl.SSLContext, host: str, wish: Wish
+) -> TlsSocket:
+    secured = TlsSocket(sock, context, host=host)
+    with trio.move_on_after(TLS_HANDSHAKE_S):
+        try:
+            await secured.handshake()
+        except Unavailable as fault:
+            raise NotAnswered(f"No TLS with {wish.called}: {fault.what}", fault.mend) from fault
+        except PeerFault as fault:
+            raise Unavailable(f"No TLS with {wish.called}: {fault.what}", fault.mend) from fault
+        return secured
+    raise NotAnswered(
+        f"No TLS with {wish.called}: it has not answered within {TLS_HANDSHAKE_S} s.",
+        "Something listens there, but says nothing: it may speak DICOM without TLS on that port.",
+    )
+
+
+@asynccontextmanager
+async def _over(
+    transport: Transport, secured: TlsSocket | None, wish: Wish
+) -> AsyncIterator[Requestor]:
+    channel = Channel(transport)
+    try:
+        try:
+            await _request(channel, wish)
+        except Unavailable as fault:
+            # In TLS 1.3 a peer judges our certificate when the handshake is over for us.
+            if secured is None or secured.fault is None:
+                raise
+            told = secured.fault
+            raise Unavailable(f"No TLS with {wish.called}: {told.what}", told.mend) from fault
+        yield Requestor(channel, secured.version if secured is not None else "")
         with trio.move_on_after(RELEASE_S):
             await channel.release()
             await channel.linger()
     finally:
         with trio.move_on_after(RELEASE_S, shield=True):
             await channel.abort()
-        await trio.aclose_forcefully(stream)
+            if secured is not None:
+                await secured.goodbye()
 
 
 async def _request(channel: Channel, wish: Wish) -> None:
@@ -179,15 +238,21 @@ async def _request(channel: Channel, wish: Wish) -> None:
                 _mend(answer, wish),
             )
         if channel.fault is not None:
+            if isinstance(channel.fault, TlsSpoken):
+                raise Unavailable(
+                    f"{wish.called} speaks TLS on that port.",
+                    "Add it to the AE book with --tls, or give its port without TLS.",
+                )
             raise Unavailable(
                 f"What answers there does not speak DICOM: {channel.fault.what}",
                 "Is it the right port, and does it speak DICOM without TLS?",
             )
-        raise Unavailable(
+        raise NotAnswered(
             f"{wish.called} has hung up instead of answering.",
-            "Its own log may say why; some hang up on titles or addresses that they do not know.",
+            "Its own log may say why; some hang up on titles or addresses that they do not know, "
+            "and on who does not speak TLS.",
         )
-    raise Unavailable(
+    raise NotAnswered(
         f"{wish.called} has not answered within {ANSWER_S:.0f} s.",
         "Something listens there, but says nothing: is it the right port, or is TLS expected?",
     )

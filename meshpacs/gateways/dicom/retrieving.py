@@ -40,7 +40,7 @@ from meshpacs.gateways.dicom.delivery import Delivery, NoRetrieval, RoundTrip
 from meshpacs.gateways.dicom.sending import CannotSend
 from meshpacs.model.attributes import PATIENT_ID, STUDY_INSTANCE_UID, Level
 from meshpacs.model.content import Entry
-from meshpacs.model.errors import MeshError
+from meshpacs.model.errors import LocalFault, MeshError
 from meshpacs.model.query import Query
 from meshpacs.node.book import Entry as Known
 from meshpacs.node.mesh import Retrieving
@@ -127,8 +127,12 @@ async def move(
     @asynccontextmanager
     async def way(entries: Sequence[Entry]) -> AsyncIterator[Store]:
         known = destination()
+        try:
+            tls = caller.tls_for(known)
+        except LocalFault as fault:
+            raise NoRetrieval(CANNOT_PERFORM_SUB_OPERATIONS, fault.what) from fault
         async with AsyncExitStack() as stack:
-            delivery = Delivery(caller, request, known.host, known.port, entries, stack)
+            delivery = Delivery(caller, request, known.host, known.port, entries, stack, tls)
             await delivery.begin()
             yield delivery.store
 

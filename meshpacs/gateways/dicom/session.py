@@ -40,6 +40,7 @@ from meshpacs.gateways.dicom.scheduling import find_steps
 from meshpacs.gateways.dicom.storing import store
 from meshpacs.gateways.dicom.titles import Titles
 from meshpacs.model.errors import Unavailable
+from meshpacs.node.credentials import Credentials
 from meshpacs.node.mesh import Mesh
 from meshpacs.node.worklist import Worklist
 
@@ -68,20 +69,30 @@ class House:
     """Carries requests for storage commitment to their end."""
     requests: Requests
     """What we have asked commitment of, elsewhere."""
+    credentials: Callable[[], Credentials | None] = lambda: None
+    """What TLS is spoken with, as it is now; None: with nothing."""
 
 
 async def serve_association(
-    house: House, channel: Channel, host: str, has_room: Callable[[], bool]
+    house: House,
+    channel: Channel,
+    host: str,
+    has_room: Callable[[], bool],
+    vouched_for: Callable[[str], bool] = lambda _: True,
 ) -> None:
-    """Serve one connection, from its first PDU to its end."""
+    """Serve one connection, from its first PDU to its end.
+
+    `vouched_for` says of a caller over TLS whether its certificate goes with a title.
+    """
     await channel.begin()
     request = await channel.receive()
     if not isinstance(request, AssociateRequest):
         why = channel.fault.what if channel.fault else "silent" if channel.silent else "hung up"
-        log.info("dicom_no_association", host=host, why=why)
+        mend = channel.fault.mend if channel.fault else ""
+        log.info("dicom_no_association", host=host, why=why, mend=mend)
         await channel.linger()
         return
-    reason = house.titles.judge(request, host)
+    reason = house.titles.judge(request, host, vouched_for)
     if reason is None and not has_room():
         reason = LOCAL_LIMIT_EXCEEDED
         log.warning("dicom_too_many_associations", calling=request.calling, host=host)
@@ -110,6 +121,7 @@ async def serve_association(
         host,
         house.titles.others,
         house.default_codec(),
+        house.credentials,
     )
     await channel.accept(answer)
     await _Session(caller, private, house).run()

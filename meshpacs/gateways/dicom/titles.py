@@ -18,15 +18,13 @@ from meshpacs.dimse.pdu import (
     reject_words,
 )
 from meshpacs.dimse.services import Service
+from meshpacs.gateways.dicom.once import Once
 from meshpacs.model.address import is_loopback
 from meshpacs.model.limits import PDU_BYTES_LEAST
 from meshpacs.node.book import Entry
 from meshpacs.node.config import is_ae_title
 
 log = structlog.get_logger()
-
-REFUSALS_REMEMBERED = 1024
-"""Refused callers that were logged and are not logged again. A guess."""
 
 
 class Allowing(Protocol):
@@ -48,7 +46,7 @@ class Titles:
     ours: Callable[[], tuple[str, ...]]
     """The titles that we answer to, as configured now."""
     others: Allowing
-    _told: dict[tuple[str, str, str], None] = field(default_factory=dict)
+    _told: Once = field(default_factory=Once)
 
     def services(self, calling: str, host: str) -> frozenset[Service]:
         """What a caller may use. This machine itself: everything."""
@@ -57,8 +55,16 @@ class Titles:
         known = {service.value for service in Service}
         return frozenset(Service(name) for name in self.others.allows(calling, host) & known)
 
-    def judge(self, request: AssociateRequest, host: str) -> AssociateReject | None:
-        """Why an association is refused, or None."""
+    def judge(
+        self,
+        request: AssociateRequest,
+        host: str,
+        vouched_for: Callable[[str], bool] = lambda _: True,
+    ) -> AssociateReject | None:
+        """Why an association is refused, or None.
+
+        `vouched_for` says of a caller over TLS whether its certificate goes with a title.
+        """
         if request.application_context != APPLICATION_CONTEXT:
             mend = "That system does not speak DICOM as PS3.7 has it."
             return self._refused(APPLICATION_CONTEXT_NOT_SUPPORTED, request, host, mend)
@@ -67,6 +73,12 @@ class Titles:
             return self._refused(CALLED_TITLE_NOT_RECOGNIZED, request, host, mend)
         if not is_ae_title(request.calling):
             mend = "Give that machine an AE title of 1 to 16 ASCII characters, without backslashes."
+            return self._refused(CALLING_TITLE_NOT_RECOGNIZED, request, host, mend)
+        if not vouched_for(request.calling):
+            mend = (
+                "Its certificate is not the one that is trusted by that title. If it should be: "
+                f"meshpacs dicom tls trust {shlex.quote(request.calling)} FILE"
+            )
             return self._refused(CALLING_TITLE_NOT_RECOGNIZED, request, host, mend)
         if 0 < request.user.max_length < PDU_BYTES_LEAST:
             mend = f"Set its maximum PDU length to at least {PDU_BYTES_LEAST}; 0 is no limit."
@@ -80,11 +92,7 @@ class Titles:
         self, reason: AssociateReject, request: AssociateRequest, host: str, mend: str
     ) -> AssociateReject:
         """Log once what to change; a scanner that tries every minute fills no log."""
-        key = (request.called, request.calling, host)
-        if key not in self._told:
-            self._told[key] = None
-            if len(self._told) > REFUSALS_REMEMBERED:
-                del self._told[next(iter(self._told))]
+        if self._told.first(request.called, request.calling, host, reject_words(reason)):
             log.warning(
                 "dicom_caller_refused",
                 calling=request.calling,

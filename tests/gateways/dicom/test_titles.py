@@ -15,7 +15,7 @@ from meshpacs.dimse.pdu import (
     User,
 )
 from meshpacs.dimse.services import Service
-from meshpacs.gateways.dicom import titles as module
+from meshpacs.gateways.dicom import once
 from meshpacs.gateways.dicom.titles import Titles
 from meshpacs.node.book import Entry
 
@@ -71,7 +71,7 @@ def test_what_is_to_be_typed_is_quoted(logged: list[Any]) -> None:
 def test_refusals_that_are_remembered_have_a_limit(
     logged: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "REFUSALS_REMEMBERED", 2)
+    monkeypatch.setattr(once, "REMEMBERED", 2)
     titles = Titles(lambda: ("MESHPACS",), Known())
     for number in (1, 2, 3, 1):
         titles.judge(REQUEST, f"198.51.100.{number}")
