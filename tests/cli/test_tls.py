@@ -83,7 +83,11 @@ def test_keys_are_made_once_shown_renewed_and_nobody_elses(home: Path) -> None:
     after = tls(home, "init", "--renew")
     assert before["own"]["sha256"] != after["own"]["sha256"]
     assert before["authority"] == after["authority"]
-    assert {"localhost", "127.0.0.1", "::1"} <= set(after["own"]["hosts"])
+    assert after["own"]["hosts"] == ["pacs.example.org"]
+    (home / "dicom-tls/node.pem").unlink()
+    assert "--renew" in meshpacs(home, "dicom", "tls", "init").err, "a key is not overwritten"
+    again = tls(home, "init", "--renew")
+    assert {"localhost", "127.0.0.1", "::1"} <= set(again["own"]["hosts"])
     (home / "dicom-tls/authority.key").unlink()
     assert "no authority" in meshpacs(home, "dicom", "tls", "init", "--renew").err
 
@@ -115,6 +119,7 @@ def test_machines_are_trusted_listed_and_forgotten(home: Path, tmp_path: Path) -
         (("trust", "X", str(tmp_path / "none")), "cannot be read"),
         (("trust", "X", str(tmp_path / "ct" / "CT 1.key")), "holds no certificate"),
         (("issue", "X", str(file / "below"), "--host", "x"), "cannot be written"),
+        (("issue", "Authority", str(tmp_path), "--host", "x"), "the authority's own file's"),
     ):
         done = meshpacs(home, "dicom", "tls", *words)
         assert (done.code, why in done.err) == (2, True), done.err

@@ -35,31 +35,39 @@ def tls() -> None:
 def init(hosts: tuple[str, ...], *, renew: bool, as_json: bool, home: Home) -> None:
     """Make this node's key and certificate, and the authority that signs it.
 
-    Without --host the certificate is made out for all names and addresses of this machine.
+    Without --host the certificate is made out for all names and addresses of this machine, or
+    with --renew for those of the one before.
     """
     from meshpacs.model.errors import LocalFault
     from meshpacs.node import credentials
-    from meshpacs.node.certificates import make_authority, make_certificate
+    from meshpacs.node.certificates import (
+        hosts_of,
+        make_authority,
+        make_certificate,
+        read_certificates,
+    )
     from meshpacs.node.config import load_config
     from meshpacs.node.home import make_folder, write_durably, write_secret
 
     home.require_made()
     config = load_config(home.config)
-    made_before = credentials.chain_file(home).exists()
-    if made_before and not renew:
+    key, chain = credentials.key_file(home), credentials.chain_file(home)
+    if (key.exists() or chain.exists()) and not renew:
         raise LocalFault(
-            f"This node has a certificate already, in {home.dicom_tls}.",
+            f"This node has a key or certificate already, in {home.dicom_tls}.",
             "`meshpacs dicom tls list` shows it; --renew makes a new one, by the same authority.",
         )
     authority = _authority(home) if renew else make_authority(config.name)
+    if renew and not hosts and chain.exists():
+        hosts = hosts_of(read_certificates(chain.read_bytes(), str(chain))[0])
     certificate = make_certificate(authority, config.name, hosts or _own_hosts(config))
     make_folder(home.dicom_tls)
     make_folder(home.dicom_tls / "trusted")
     if not renew:
         write_secret(credentials.authority_key_file(home), authority.key)
         write_durably(credentials.authority_file(home), authority.certificate)
-    write_secret(credentials.key_file(home), certificate.key)
-    write_durably(credentials.chain_file(home), certificate.certificate)
+    write_secret(key, certificate.key)
+    write_durably(chain, certificate.certificate)
     _show(home, as_json=as_json)
 
 
