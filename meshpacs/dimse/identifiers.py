@@ -53,6 +53,9 @@ class Selected:
 
     level: Level
     keys: dict[Level, tuple[str, ...]]
+    issuer: str = ""
+    """Whose number PatientID is, if that is said: no unique key, but without it one number may be
+    two people's."""
 
 
 def read_query(found: DataSet, levels: tuple[Level, ...], rules: Rules) -> Asked:
@@ -86,7 +89,7 @@ def read_query(found: DataSet, levels: tuple[Level, ...], rules: Rules) -> Asked
 
 
 def read_selection(found: DataSet, levels: tuple[Level, ...]) -> Selected:
-    """What a C-MOVE or C-GET identifier selects (PS3.4 C.4.2.1.4.1): unique keys and nothing else.
+    """What a C-MOVE or C-GET identifier selects (PS3.4 C.4.2.1.4.1): unique keys, and an issuer.
 
     Raises:
         IdentifierMismatch: the error names the tag.
@@ -96,7 +99,7 @@ def read_selection(found: DataSet, levels: tuple[Level, ...]) -> Selected:
     values = _unique(found, level)
     if not values or (level is Level.PATIENT and len(values) > 1):
         raise _lacking(level)
-    return Selected(level, keys | {level: values})
+    return Selected(level, keys | {level: values}, _issuer(found))
 
 
 def _level(found: DataSet, levels: tuple[Level, ...]) -> Level:
@@ -121,6 +124,14 @@ def _unique(found: DataSet, level: Level) -> tuple[str, ...]:
     if any("*" in value or "?" in value for value in values):
         raise _lacking(level)
     return values
+
+
+def _issuer(found: DataSet) -> str:
+    values = tuple(filter(None, _texts(found.record.get(ISSUER_OF_PATIENT_ID, ()))))
+    if len(values) > 1 or any("*" in value or "?" in value for value in values):
+        tag = ISSUER_OF_PATIENT_ID
+        raise IdentifierMismatch(f"{keyword_of(tag)} must have a single value.", tag)
+    return values[0] if values else ""
 
 
 def _lacking(level: Level) -> IdentifierMismatch:

@@ -444,6 +444,7 @@ def test_a_selection_is_the_unique_keys_down_to_its_level() -> None:
     [
         (LEVELS, "PATIENT", {}),
         (LEVELS, "PATIENT", {"PatientID": "A*"}),
+        (LEVELS, "PATIENT", {"PatientID": "A", "IssuerOfPatientID": "B*"}),
         (STUDY_ROOT, "STUDY", {}),
         (STUDY_ROOT, "SERIES", {"SeriesInstanceUID": "1.3"}),
     ],
@@ -453,6 +454,12 @@ def test_a_selection_of_nothing_in_particular_is_refused(
 ) -> None:
     with pytest.raises(IdentifierMismatch):
         read_selection(asked(level, **fields), levels)
+
+
+def test_a_selection_may_say_whose_number_is_meant() -> None:
+    found = read_selection(asked("PATIENT", PatientID="7", IssuerOfPatientID="NORTH"), LEVELS)
+    assert found.issuer == "NORTH"
+    assert read_selection(asked("PATIENT", PatientID="7"), LEVELS).issuer == ""
 
 
 def test_two_patients_are_not_selected_at_once() -> None:

@@ -83,6 +83,8 @@ class Caller:
     """For identifiers that have text and declare no character set."""
     credentials: Callable[[], Credentials | None] = lambda: None
     """What TLS is spoken with to those that the book marks so."""
+    issuer: str = ""
+    """Whose the numbers of this clinic's patients are; empty: not configured."""
     done: Counter[str] = field(default_factory=Counter)
     """What was served, for the log."""
     operation: Operation | None = None

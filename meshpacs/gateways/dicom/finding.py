@@ -21,13 +21,14 @@ from meshpacs.dimse.statuses import (
 )
 from meshpacs.gateways.dicom.caller import Caller, Operation
 from meshpacs.gateways.dicom.channel import message
+from meshpacs.gateways.dicom.comments import comment_on
 from meshpacs.model.answer import Status
 from meshpacs.model.attributes import ISSUER_OF_PATIENT_ID, PATIENT_ID, Level, Record
 from meshpacs.model.errors import MeshError
 from meshpacs.model.ids import SECOND
 from meshpacs.model.matching import universal
 from meshpacs.model.merge import Match
-from meshpacs.model.query import Rules
+from meshpacs.model.query import Query, Rules
 from meshpacs.node.views import Found
 
 log = structlog.get_logger()
@@ -61,7 +62,7 @@ async def find(
     except MalformedIdentifier as fault:
         end = replace(end, status=UNABLE_TO_PROCESS, comment=fault.what)
     except MeshError as fault:
-        end = replace(end, status=OUT_OF_RESOURCES, comment=fault.what)
+        end = replace(end, status=OUT_OF_RESOURCES, comment=comment_on(fault, caller.title))
     else:
         if found is not None:
             await _send_rows(caller, operation, number, asked, found, end)
@@ -92,26 +93,31 @@ def understood(caller: Caller, context: Context, data: bytes | None) -> Asked:
 async def _found(caller: Caller, operation: Operation, asked: Asked) -> Found | None:
     """Everybody's answer, or None if it was cancelled."""
     with operation.cancellable():
+        query, local_only = _issued(asked.query, caller.issuer)
         async with caller.mesh.find(
-            asked.query,
+            query,
             None,
-            local_only=_only_ours(asked),
+            local_only=local_only,
             budget_us=FIND_WAIT_S * SECOND,
         ) as finding:
             return await finding.result()
     return None
 
 
-def _only_ours(asked: Asked) -> bool:
-    """Whether the question is about the patients of this archive alone.
+def _issued(query: Query, local: str) -> tuple[Query, bool]:
+    """What the mesh is asked, and whether it is this archive alone.
 
     Asked for patients without an issuer, one number at two clinics would be two people in one
-    list, and nothing in a viewer tells them apart.
+    list, and nothing in a viewer tells them apart. So it is about those of the local issuer,
+    wherever they are, or of this archive where no issuer is configured.
     """
-    if asked.query.level is not Level.PATIENT:
-        return False
-    issuer = dict(asked.query.keys).get(ISSUER_OF_PATIENT_ID, ())
-    return universal(issuer)
+    keys = dict(query.keys)
+    if query.level is not Level.PATIENT or not universal(keys.get(ISSUER_OF_PATIENT_ID, ())):
+        return query, False
+    if not local:
+        return query, True
+    keys[ISSUER_OF_PATIENT_ID] = (local,)
+    return replace(query, keys=tuple(sorted(keys.items()))), False
 
 
 async def _send_rows(
@@ -133,7 +139,7 @@ async def _send_rows(
         here = caller.mesh.node in match.holders
         row = write_row(
             asked,
-            _with_issuer(match, found, here=here),
+            with_issuer(match, found, here=here),
             title=caller.called,
             availability=ONLINE if here else NEARLINE,
             explicit=explicit,
@@ -148,7 +154,7 @@ async def _send_rows(
         await caller.channel.send_all([b"".join(parts)])
 
 
-def _with_issuer(match: Match, found: Found, *, here: bool) -> Record:
+def with_issuer(match: Match, found: Found, *, here: bool) -> Record:
     """A row from elsewhere always says whose PatientID it is: its issuer's, or the holder's."""
     record = match.record
     number = record.get(PATIENT_ID, ())

@@ -5,6 +5,7 @@ manifests, before the first sub-operation; Remaining is told only while pending 
 """
 
 import shlex
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -36,12 +37,13 @@ from meshpacs.dimse.statuses import (
     is_warning,
 )
 from meshpacs.gateways.dicom.caller import Caller, Operation
+from meshpacs.gateways.dicom.comments import comment_on
 from meshpacs.gateways.dicom.delivery import Delivery, NoRetrieval, RoundTrip
 from meshpacs.gateways.dicom.sending import CannotSend
-from meshpacs.model.attributes import PATIENT_ID, STUDY_INSTANCE_UID, Level
+from meshpacs.gateways.dicom.whose import studies_of
+from meshpacs.model.attributes import Level
 from meshpacs.model.content import Entry
 from meshpacs.model.errors import LocalFault, MeshError
-from meshpacs.model.query import Query
 from meshpacs.node.book import Entry as Known
 from meshpacs.node.mesh import Retrieving
 from meshpacs.node.views import NobodyHasIt
@@ -54,6 +56,9 @@ PENDING_S = 2.0
 STUDIES_AT_ONCE = 16
 """Studies that one retrieval looks for in the mesh at the same time. A guess, far below the
 questions that one node may have open, so that a long list shuts nobody else out."""
+
+REASONS = 16
+"""Reasons of failures that are told apart in the log. A guess."""
 
 COUNT_MOST = 0xFFFF
 """Numbers of sub-operations are US (PS3.7 E.1)."""
@@ -68,6 +73,8 @@ class Tally:
     warning: int = 0
     failed: list[str] = field(default_factory=list)
     """SOP Instance UIDs."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why they failed, for the log: one line a retrieval, however many there are."""
 
     @property
     def remaining(self) -> int:
@@ -81,7 +88,13 @@ class Tally:
         elif is_warning(status):
             self.warning += 1
         else:
-            self.failed.append(sop_uid)
+            self.fail(sop_uid, f"The receiver answered {status:04X}.")
+
+    def fail(self, sop_uid: str, reason: str) -> None:
+        """One more could not be sent."""
+        self.failed.append(sop_uid)
+        known = reason in self.reasons or len(self.reasons) < REASONS
+        self.reasons[reason if known else "Other reasons."] += 1
 
 
 Store = Callable[[Retrieving, Entry], Awaitable[int]]
@@ -155,6 +168,8 @@ class _Retrieval:
         self._operation = operation
         self._context = caller.context(number)
         self._tally = Tally(0)
+        self._fixed = False
+        """Whether it is known how many instances there are."""
 
     async def run(
         self, data: bytes | None, way: Way, check: Callable[[], object] = lambda: None
@@ -162,22 +177,27 @@ class _Retrieval:
         """Answer; `check` may refuse before the mesh is asked."""
         caller, operation = self._caller, self._operation
         end = self._answer
-        try:
-            selected = self._selected(data)
-            check()
-            await self._retrieve(selected, way)
-        except NoRetrieval as refusal:
-            end = replace(
-                end,
-                status=refusal.status,
-                comment=refusal.comment,
-                offending=refusal.offending,
-            )
+        done = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_pending, done)
+            try:
+                selected = self._selected(data)
+                check()
+                await self._retrieve(selected, way)
+            except NoRetrieval as refusal:
+                end = replace(
+                    end,
+                    status=refusal.status,
+                    comment=refusal.comment,
+                    offending=refusal.offending,
+                )
+            done.set()
         status, comment = end.status, end.comment
         if status == SUCCESS:
             status, comment = self._ending()
         caller.done["sent"] += self._tally.completed + self._tally.warning
         caller.done["not_sent"] += len(self._tally.failed)
+        self._log_failures()
         operation.answered = True
         failed = b""
         if self._tally.failed and status != SUCCESS:
@@ -223,7 +243,7 @@ class _Retrieval:
         async with AsyncExitStack() as stack:
             wanted: list[tuple[Retrieving, tuple[Entry, ...]]] = []
             with self._operation.cancellable():
-                studies = await self._studies(selected)
+                studies = await studies_of(self._caller, selected)
                 for at in range(0, len(studies), STUDIES_AT_ONCE):
                     few = studies[at : at + STUDIES_AT_ONCE]
                     sources = await self._sources(selected, few, stack)
@@ -231,13 +251,10 @@ class _Retrieval:
             entries = [entry for _, some in wanted for entry in some]
             if self._operation.cancelled or not entries:
                 return
-            self._tally = Tally(len(entries))
-            async with way(entries) as store, trio.open_nursery() as nursery:
-                done = trio.Event()
-                nursery.start_soon(self._keep_pending, done)
+            self._tally, self._fixed = Tally(len(entries)), True
+            async with way(entries) as store:
                 for source, some in wanted:
                     await self._send(source, some, store)
-                done.set()
 
     def _selected(self, data: bytes | None) -> Selected:
         if data is None:
@@ -251,43 +268,26 @@ class _Retrieval:
         except MalformedIdentifier as fault:
             raise NoRetrieval(UNABLE_TO_PROCESS, fault.what) from fault
 
-    async def _studies(self, selected: Selected) -> tuple[str, ...]:
-        if selected.level is Level.PATIENT:
-            studies = await self._studies_of(selected.keys[Level.PATIENT])
-        else:
-            studies = selected.keys[Level.STUDY]
-        return tuple(dict.fromkeys(studies))
-
     async def _sources(
         self, selected: Selected, studies: Sequence[str], stack: AsyncExitStack
     ) -> list[Retrieving]:
         keys, mesh = selected.keys, self._caller.mesh
-        return [
-            await stack.enter_async_context(
-                mesh.retrieve(
-                    study,
-                    series=frozenset(keys.get(Level.SERIES, ())),
-                    instances=frozenset(keys.get(Level.IMAGE, ())),
-                )
-            )
-            for study in studies
-        ]
-
-    async def _studies_of(self, patient: tuple[str, ...]) -> tuple[str, ...]:
-        """Of a number alone this archive knows whose it is; elsewhere it may be another's."""
-        query = Query(
-            Level.STUDY, ((PATIENT_ID, patient),), returns=(PATIENT_ID, STUDY_INSTANCE_UID)
-        )
         try:
-            async with self._caller.mesh.find(query, None, local_only=True) as finding:
-                found = await finding.result()
+            return [
+                await stack.enter_async_context(
+                    mesh.retrieve(
+                        study,
+                        series=frozenset(keys.get(Level.SERIES, ())),
+                        instances=frozenset(keys.get(Level.IMAGE, ())),
+                    )
+                )
+                for study in studies
+            ]
         except MeshError as fault:
-            raise NoRetrieval(CANNOT_COUNT_MATCHES, fault.what) from fault
-        return tuple(
-            str(match.record[STUDY_INSTANCE_UID][0])
-            for match in found.matches
-            if match.record.get(STUDY_INSTANCE_UID)
-        )
+            raise self._cannot_count(fault) from fault
+
+    def _cannot_count(self, fault: MeshError) -> NoRetrieval:
+        return NoRetrieval(CANNOT_COUNT_MATCHES, comment_on(fault, self._caller.title))
 
     async def _entries(self, source: Retrieving) -> tuple[Entry, ...]:
         try:
@@ -298,7 +298,7 @@ class _Retrieval:
                 raise NoRetrieval(CANNOT_PERFORM_SUB_OPERATIONS, comment) from fault
             return ()
         except MeshError as fault:
-            raise NoRetrieval(CANNOT_COUNT_MATCHES, fault.what) from fault
+            raise self._cannot_count(fault) from fault
 
     # ------------------------------------------------------------ sub-operations
 
@@ -308,6 +308,9 @@ class _Retrieval:
                 await done.wait()
                 return
             pending = replace(self._counted(remaining=True), status=PENDING)
+            if not self._fixed:
+                # PS3.4 C.4.2.1.6 wants a number even now, and with 0 it would be over.
+                pending = replace(pending, remaining=1)
             await self._caller.respond(self._number, pending)
 
     async def _send(self, source: Retrieving, wanted: Sequence[Entry], store: Store) -> None:
@@ -324,14 +327,20 @@ class _Retrieval:
             try:
                 status = await store(source, entry)
             except CannotSend as fault:
-                log.warning(
-                    "dicom_instance_not_sent",
-                    sop_instance=entry.sop_uid,
-                    calling=self._caller.title,
-                    what=str(fault),
-                )
-                tally.failed.append(entry.sop_uid)
+                tally.fail(entry.sop_uid, str(fault))
             else:
                 tally.count(entry.sop_uid, status)
         if not operation.cancelled:
-            tally.failed.extend(left)  # what nobody could give
+            for sop_uid in left:
+                tally.fail(sop_uid, "Nobody could give it.")
+
+    def _log_failures(self) -> None:
+        tally = self._tally
+        if tally.failed:
+            log.warning(
+                "dicom_instances_not_sent",
+                calling=self._caller.title,
+                failed=len(tally.failed),
+                reasons=dict(tally.reasons),
+                first=tally.failed[0],
+            )

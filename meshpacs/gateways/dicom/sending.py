@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import structlog
-
 from meshpacs.dimse.commands import StoreRequest
 from meshpacs.dimse.contexts import (
     DEFLATED,
@@ -19,9 +17,6 @@ from meshpacs.gateways.dicom.channel import Channel
 from meshpacs.model.content import Entry
 from meshpacs.model.errors import MeshError, Unavailable
 from meshpacs.node.mesh import Retrieving
-
-log = structlog.get_logger()
-
 
 PLAIN = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
 """What can be written of what holds no compressed pixels."""
@@ -85,7 +80,6 @@ async def send_instance(
         else:
             piece = await source.leaf(entry, 0) if count else b""
     except MeshError as fault:
-        log.warning("dicom_instance_unreadable", sop_instance=entry.sop_uid, what=fault.what)
         raise CannotSend(fault.what) from fault
     room = channel.room
     head = command_pdus(context.id, request, room)

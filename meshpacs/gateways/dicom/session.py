@@ -71,6 +71,8 @@ class House:
     """What we have asked commitment of, elsewhere."""
     credentials: Callable[[], Credentials | None] = lambda: None
     """What TLS is spoken with, as it is now; None: with nothing."""
+    issuer: str = ""
+    """Whose the numbers of this clinic's patients are; empty: not configured."""
 
 
 async def serve_association(
@@ -122,6 +124,7 @@ async def serve_association(
         house.titles.others,
         house.default_codec(),
         house.credentials,
+        house.issuer,
     )
     await channel.accept(answer)
     await _Session(caller, private, house).run()

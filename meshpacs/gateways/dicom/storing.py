@@ -12,6 +12,7 @@ from meshpacs.dimse.statuses import (
     SUCCESS,
 )
 from meshpacs.gateways.dicom.caller import Caller
+from meshpacs.gateways.dicom.comments import comment_on_refused
 from meshpacs.node.views import NotKept, Why
 
 log = structlog.get_logger()
@@ -25,9 +26,12 @@ STATUSES = {
 """PS3.4 table B.2-1, and PS3.7 C.5.13 for what is our own fault."""
 
 
+MIXED = "Another SOP class was negotiated for this context."
+
+
 async def store(caller: Caller, number: int, request: StoreRequest) -> None:
     """Take in one instance; it is durable before it is answered with success."""
-    status, comment = await _stored(caller, number, request)
+    status, comment, what = await _stored(caller, number, request)
     if status == SUCCESS:
         caller.done["stored"] += 1
     else:
@@ -38,7 +42,7 @@ async def store(caller: Caller, number: int, request: StoreRequest) -> None:
             calling=caller.title,
             host=caller.host,
             status=f"{status:04X}",
-            what=comment,
+            what=what,
         )
     await caller.respond(
         number,
@@ -52,12 +56,12 @@ async def store(caller: Caller, number: int, request: StoreRequest) -> None:
     )
 
 
-async def _stored(caller: Caller, number: int, request: StoreRequest) -> tuple[int, str]:
-    """Status and Error Comment."""
+async def _stored(caller: Caller, number: int, request: StoreRequest) -> tuple[int, str, str]:
+    """Status, Error Comment, and what is said here."""
     context = caller.context(number)
     if request.sop_class != context.abstract_syntax:
         await caller.drain()
-        return SOP_CLASS_NOT_SUPPORTED, "Another SOP class was negotiated for this context."
+        return SOP_CLASS_NOT_SUPPORTED, MIXED, MIXED
     ended = False
     try:
         async with caller.mesh.arrival(
@@ -71,6 +75,6 @@ async def _stored(caller: Caller, number: int, request: StoreRequest) -> tuple[i
     except NotKept as fault:
         if not ended:
             await caller.drain()
-        return STATUSES[fault.why], fault.what
+        return STATUSES[fault.why], comment_on_refused(fault), fault.what
     caller.done[kept.outcome] += kept.outcome != "stored"
-    return SUCCESS, ""
+    return SUCCESS, "", ""

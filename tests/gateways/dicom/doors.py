@@ -93,13 +93,16 @@ async def opened(
     book: Allowing | None = None,
     worklist: Path | None = None,
     requests: Requests | None = None,
+    issuer: str = "",
 ) -> AsyncIterator[Opened]:
     """A door on loopback, closed at the end."""
     names = Titles(lambda: titles or ("MESHPACS",), book or Strangers())
     steps = Worklist(worklist or Path("no such folder"), "ISO_IR 100")
     reporter = Reporter(mesh, names.others, lambda: (PRIVATE,))
     known = requests or Requests()
-    house = House(mesh, names, lambda: "latin_1", lambda: (PRIVATE,), steps, reporter, known)
+    house = House(
+        mesh, names, lambda: "latin_1", lambda: (PRIVATE,), steps, reporter, known, issuer
+    )
     door = DicomDoor(house)
     stop = trio.Event()
     async with trio.open_nursery() as nursery:

@@ -35,6 +35,7 @@ from meshpacs.dimse.pdu import (
 from meshpacs.dimse.reader import PduReader
 from meshpacs.dimse.services import VERIFICATION
 from meshpacs.gateways.dicom import door as door_module
+from meshpacs.gateways.dicom.comments import NO_ROOM, NOT_KEPT
 from meshpacs.gateways.dicom.requesting import Requestor, Wish, associated
 from meshpacs.model.errors import LocalFault, Unavailable
 from tests.gateways.dicom.doors import (
@@ -380,18 +381,24 @@ async def test_a_small_maximum_is_honoured(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("why", "status"),
-    [("NO_ROOM", 0xA700), ("MISMATCH", 0xA900), ("UNREADABLE", 0xC000), ("FAILED", 0x0110)],
+    ("why", "status", "comment"),
+    [
+        # What is wrong with an instance is told; what is wrong here may name files.
+        ("NO_ROOM", 0xA700, NO_ROOM),
+        ("MISMATCH", 0xA900, "So it is."),
+        ("UNREADABLE", 0xC000, "So it is."),
+        ("FAILED", 0x0110, NOT_KEPT),
+    ],
 )
 async def test_a_refusal_has_its_status_and_the_next_instance_is_taken(
-    why: str, status: int
+    why: str, status: int, comment: str
 ) -> None:
     from meshpacs.node.views import NotKept, Why
 
-    mesh = FakeMesh(not_kept=NotKept(Why[why], Unavailable("No room.")))
+    mesh = FakeMesh(not_kept=NotKept(Why[why], Unavailable("So it is.")))
     async with opened(mesh) as door, door.called() as requestor:
         answer = await store(requestor, b"z" * 3_000_000)
-        assert (answer.status, answer.comment) == (status, "No room.")
+        assert (answer.status, answer.comment) == (status, comment)
         mesh.not_kept = None
         assert (await store(requestor, b"z")).status == 0
 

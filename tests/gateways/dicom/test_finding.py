@@ -12,6 +12,7 @@ from meshpacs.dimse.commands import CancelRequest, FindRequest, FindResponse
 from meshpacs.dimse.elements import read_data_set
 from meshpacs.dimse.identifiers import write_query
 from meshpacs.dimse.services import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
+from meshpacs.gateways.dicom.comments import LATER
 from meshpacs.gateways.dicom.requesting import Requestor
 from meshpacs.model.attributes import Level, Record, Value
 from meshpacs.model.errors import Unavailable
@@ -132,7 +133,7 @@ async def test_a_cap_on_rows_is_a700_and_so_is_too_much_to_do() -> None:
         door.called() as requestor,
     ):
         _, _, end = await find(requestor, Level.STUDY, ALL)
-        assert (end.status, end.comment) == (0xA700, "Asked too often.")
+        assert (end.status, end.comment) == (0xA700, LATER)
 
 
 async def test_counts_that_could_not_be_resolved_are_told() -> None:

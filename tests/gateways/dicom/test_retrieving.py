@@ -32,6 +32,7 @@ from meshpacs.dimse.services import (
     STUDY_ROOT_MOVE,
 )
 from meshpacs.gateways.dicom import retrieving as module
+from meshpacs.gateways.dicom.comments import LATER
 from meshpacs.gateways.dicom.requesting import Requestor
 from meshpacs.model.attributes import Level, Value
 from meshpacs.model.content import Entry, content_root
@@ -217,7 +218,7 @@ async def test_the_receivers_statuses_make_the_end(
     [
         (NobodyHasIt("Nobody.", "", silent=0), 0x0000, ""),
         (NobodyHasIt("Nobody.", "", silent=2), 0xA702, "NOT FOUND, AND 2 MEMBERS ARE SILENT"),
-        (Unavailable("Asked too often."), 0xA701, "Asked too often."),
+        (Unavailable("Asked too often."), 0xA701, LATER),
     ],
 )
 async def test_nothing_found_says_whether_somebody_is_silent(

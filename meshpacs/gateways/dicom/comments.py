@@ -1,0 +1,39 @@
+"""What a peer is told of a failure of ours: an Error Comment, which is 64 characters of somebody
+else's log. Our own sentences may name files, addresses or what was asked; they stay in our log.
+"""
+
+import structlog
+
+from meshpacs.model.errors import Damaged, LocalFault, MeshError
+from meshpacs.node.views import NotKept, Why
+
+log = structlog.get_logger()
+
+LATER = "It cannot be done now; the node's log says why."
+BEYOND = "More is asked than this node can do at once."
+DAMAGED = "The archive cannot be read; the node's log says why."
+NO_ROOM = "There is no room left for it."
+NOT_KEPT = "It could not be kept; the node's log says why."
+
+
+def comment_on(fault: MeshError, calling: str) -> str:
+    """The comment; what it stands for is logged."""
+    log.warning("dicom_request_failed", calling=calling, what=fault.what, mend=fault.mend)
+    match fault:
+        case Damaged():
+            return DAMAGED
+        case LocalFault():
+            return BEYOND
+        case _:
+            return LATER
+
+
+def comment_on_refused(fault: NotKept) -> str:
+    """Of an instance: what is wrong with it is the sender's to know, what is wrong here is not."""
+    match fault.why:
+        case Why.NO_ROOM:
+            return NO_ROOM
+        case Why.FAILED:
+            return NOT_KEPT
+        case _:
+            return fault.what
