@@ -58,8 +58,9 @@ MISSING = "its file is missing"
 class Archive:
     """Instances as they were received, and what is known of them."""
 
-    def __init__(self, stores: Stores, report: RepairReport) -> None:
+    def __init__(self, stores: Stores, report: RepairReport, issuer: str) -> None:
         """Use `Archive.open`."""
+        self._issuer = issuer
         self._stores = stores
         self.folder = stores.blobs.folder
         self._states = States()
@@ -74,12 +75,14 @@ class Archive:
         default_charset: str = "ISO_IR 100",
         sync: Callable[[int], None] = os.fsync,
         keep_free_bytes: int = 0,
+        issuer: str = "",
     ) -> "Archive":
         """Open an archive, or make one; a crash's traces are mended on the way.
 
         `default_charset` is a defined term of PS3.3 C.12.1.1.2, for text beyond ASCII whose
         character set is not declared. `sync` makes a file descriptor durable. Of the disk's room
-        `keep_free_bytes` are not used for instances; 0: all is.
+        `keep_free_bytes` are not used for instances; 0: all is. `issuer` is whose PatientIDs are
+        that come in by this node's own door and do not say it themselves; empty: nobody knows.
 
         Raises:
             LocalFault: the character set is unknown, or the index is a newer version's.
@@ -103,7 +106,7 @@ class Archive:
         except BaseException:
             index.close()
             raise
-        return cls(stores, report)
+        return cls(stores, report, issuer)
 
     def close(self) -> None:
         """Say that all is in order, and let go of the files."""
@@ -177,7 +180,7 @@ class Archive:
     def search(self, query: Query) -> Found:
         """What matches, up to the query's limit, in order of arrival."""
         with self._stores.index.reading() as con:
-            return Search(con, query, self._states).run()
+            return Search(con, query, self._states, self._issuer).run()
 
     def study_entries(self, study_uid: str) -> tuple[Entry, ...]:
         """A study's visible instances, sorted."""

@@ -71,6 +71,12 @@ ORDER = {
     Level.IMAGE: "i.instance",
 }  # fmt: skip
 
+OWN_OF_STUDY = "SELECT 1 FROM series JOIN instances USING (series) WHERE study = ? AND own LIMIT 1"
+OWN_OF_PATIENT = (
+    "SELECT 1 FROM studies JOIN series USING (study) JOIN instances USING (series)"
+    " WHERE patient = ? AND own LIMIT 1"
+)
+
 EXACT = {
     UNIQUE_KEYS[Level.STUDY]: "t.study_uid",
     UNIQUE_KEYS[Level.SERIES]: "s.series_uid",
@@ -177,8 +183,11 @@ def _dates(column: str, texts: list[str]) -> Condition:
 class Search:
     """One search over one connection's view of the index."""
 
-    def __init__(self, con: sqlite3.Connection, query: Query, states: States) -> None:
-        """Make the query ready."""
+    def __init__(
+        self, con: sqlite3.Connection, query: Query, states: States, issuer: str = ""
+    ) -> None:
+        """Make the query ready; `issuer` is as in `Archive.open`."""
+        self._issuer = issuer
         self._con = con
         self._query = query
         self._states = states
@@ -240,6 +249,7 @@ class Search:
         record[STUDY_INSTANCES] = (str(instances),)
         if self._counts_patients:
             record.update(self._patient_counts(patient))
+        self._add_issuer(record, OWN_OF_STUDY, study)
         self._upper["study"] = (study, record)  # type: ignore[assignment]  # an INTEGER
         return record
 
@@ -259,7 +269,19 @@ class Search:
         record = unpack(row[0])
         if self._counts_patients:
             record.update(self._patient_counts(patient))
+        self._add_issuer(record, OWN_OF_PATIENT, patient)
         return record
+
+    def _add_issuer(self, record: Record, own: str, number: object) -> None:
+        """Say whose a number is that came in by our own door without an issuer.
+
+        What came from the mesh alone has a number of who gave it, and 7 there is another's 7.
+        """
+        unsaid = universal(record.get(ISSUER_OF_PATIENT_ID, ()))
+        if not self._issuer or not unsaid or universal(record.get(PATIENT_ID, ())):
+            return
+        if self._con.execute(own, (number,)).fetchone() is not None:
+            record[ISSUER_OF_PATIENT_ID] = (self._issuer,)
 
     def _patient_counts(self, patient: object) -> Record:
         (row,) = self._con.execute(

@@ -119,6 +119,7 @@ def dicom_door(
         reporter,
         requests,
         lambda: keeper.current,
+        config.config.issuer,  # as the archive has it until the next start
     )
     return DicomDoor(house)
 

@@ -62,6 +62,8 @@ class Config:
     """SOP classes that are stored beside those of the standard: makers' own."""
     worklist: str = WORKLIST
     """The folder of the modality worklist, absolute or below the home."""
+    issuer: str = ""
+    """Issuer of Patient ID of this clinic: whose the numbers are that its own machines send."""
     default_charset: str = "ISO_IR 100"
     """For text in data sets that declare no character set (PS3.3 C.12.1.1.2)."""
     keep_free_mib: int = KEEP_FREE_MIB
@@ -85,6 +87,7 @@ KEYS = {
     "ae_titles": "dicom.ae_titles",
     "private_classes": "dicom.private_classes",
     "worklist": "dicom.worklist",
+    "issuer": "dicom.issuer",
     "default_charset": "archive.default_charset",
     "keep_free_mib": "archive.keep_free_mib",
     "log_level": "log.level",
@@ -99,6 +102,7 @@ AT_RESTART = frozenset(
         "dicom_listen",
         "dicom_tls_listen",
         "worklist",
+        "issuer",
         "default_charset",
         "keep_free_mib",
     }
@@ -121,6 +125,7 @@ class _Dicom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ae_titles: tuple[str, ...] = (AE_TITLE,)
     private_classes: tuple[str, ...] = ()
     worklist: str = WORKLIST
+    issuer: str = ""
 
 
 class _Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -186,6 +191,7 @@ def parse_config(text: str, file: str, flags: Mapping[str, Any] | None = None) -
         ae_titles=shape.dicom.ae_titles,
         private_classes=shape.dicom.private_classes,
         worklist=shape.dicom.worklist,
+        issuer=shape.dicom.issuer,
         default_charset=shape.archive.default_charset,
         keep_free_mib=shape.archive.keep_free_mib,
         log_level=shape.log.level,
@@ -252,6 +258,7 @@ def _example(key: str) -> str:
         "dicom.tls_listen": f'[dicom] tls_listen = ["{DICOM_TLS_LISTEN}"]',
         "dicom.private_classes": '[dicom] private_classes = ["1.2.276.0.19.55.1.5.1.1.1"]',
         "dicom.worklist": '[dicom] worklist = "/srv/worklist"',
+        "dicom.issuer": '[dicom] issuer = "CLINIC-NORTH"',
         "dicom.ae_titles": f'[dicom] ae_titles = ["{AE_TITLE}"]',
         "archive.default_charset": '[archive] default_charset = "ISO_IR 100"',
         "archive.keep_free_mib": f"[archive] keep_free_mib = {KEEP_FREE_MIB}",
@@ -289,6 +296,11 @@ def _check(config: Config, file: str) -> None:
     if not config.worklist.strip():
         raise LocalFault(
             f"{file}: dicom.worklist is empty.", f"See `{_example('dicom.worklist')}`."
+        )
+    if len(config.issuer) > 64 or not config.issuer.isprintable() or set(config.issuer) & {*"*?\\"}:
+        raise LocalFault(
+            f"{file}: dicom.issuer: {config.issuer!r} is no Issuer of Patient ID.",
+            "It has at most 64 printable characters, without backslash, * and ?.",
         )
     for address in config.advertise:
         if is_wildcard(parse_address(address)[0]):
@@ -455,6 +467,10 @@ private_classes = {_list(config.private_classes)}
 # The folder of the modality worklist, into which the practice's own software puts *.wl or *.json
 # files; if no absolute path, then beside this file. Takes effect at the next start.
 worklist = {_quoted(config.worklist)}
+# Whose the patient numbers are that this clinic's machines send (Issuer of Patient ID): a name that
+# no other clinic uses. A question for patients that names no issuer is about these, and every row
+# of theirs says so. Takes effect at the next start.
+issuer = {_quoted(config.issuer)}
 
 [archive]
 # The character set of images that declare none (DICOM PS3.3 C.12.1.1.2). Takes effect at the next

@@ -113,7 +113,9 @@ async def open_node(
     with home.lock():
         belongings = read_belongings(home)
         wanted = config.config
-        vault = await Vault.open(home.archive, wanted.default_charset, wanted.keep_free_mib * MIB)
+        vault = await Vault.open(
+            home.archive, wanted.default_charset, wanted.keep_free_mib * MIB, wanted.issuer
+        )
         try:
             async with (
                 _commitments(home) as commitments,

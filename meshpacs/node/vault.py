@@ -46,7 +46,9 @@ class Vault:
         self._looks = trio.CapacityLimiter(1)
 
     @classmethod
-    async def open(cls, folder: Path, default_charset: str, keep_free_bytes: int = 0) -> "Vault":
+    async def open(
+        cls, folder: Path, default_charset: str, keep_free_bytes: int = 0, issuer: str = ""
+    ) -> "Vault":
         """Open or make the archive; what a crash has left is mended.
 
         Raises:
@@ -55,7 +57,10 @@ class Vault:
         """
         archive = await trio.to_thread.run_sync(
             lambda: Archive.open(
-                folder, default_charset=default_charset, keep_free_bytes=keep_free_bytes
+                folder,
+                default_charset=default_charset,
+                keep_free_bytes=keep_free_bytes,
+                issuer=issuer,
             )
         )
         for sentence in archive.repaired.sentences:

@@ -264,6 +264,26 @@ def test_one_number_with_two_issuers_is_two_patients(archive: Archive) -> None:
     assert len(found(archive, {"PatientID": "1"}, Level.PATIENT)) == 2
 
 
+def test_a_number_without_an_issuer_is_the_local_issuers_unless_it_came_from_the_mesh(
+    tmp_path: Path,
+) -> None:
+    with Archive.open(tmp_path, issuer="HERE") as archive:
+        put(archive, 1, study="1.1", PatientID="1", PatientName="A")
+        put(archive, 2, study="1.2", PatientID="1", PatientName="B", IssuerOfPatientID="X")
+        put(archive, 3, study="1.3", PatientName="C")
+        other = instance("1.9", study="1.4", series="1.4.1", PatientID="1", PatientName="D")
+        take(archive, other, own=False)
+        for level in (Level.PATIENT, Level.STUDY, Level.SERIES, Level.IMAGE):
+            rows = found(archive, {"PatientName": "*"}, level)
+            issuers = {row.record[PATIENT_NAME]: row.record.get(ISSUER, ()) for row in rows}
+            assert issuers == {("A",): ("HERE",), ("B",): ("X",), ("C",): (), ("D",): ()}
+            keys = {"PatientID": "1", "IssuerOfPatientID": "HERE"}
+            assert names(found(archive, keys, level)) == [("A",)]
+        take(archive, other)  # the same instance, now by the own door
+        keys = {"PatientID": "1", "IssuerOfPatientID": "HERE"}
+        assert names(found(archive, keys, Level.PATIENT)) == [("A",), ("D",)]
+
+
 def test_two_names_under_one_number_are_two_patients(archive: Archive) -> None:
     put(archive, 1, study="1.1", PatientID="12345678", PatientName="Adler^Anna")
     put(archive, 2, study="1.2", PatientID="12345678", PatientName="Brandt^Bert")

@@ -105,19 +105,21 @@ class Street:
     folder: Path
     nursery: trio.Nursery
 
-    def house(self, name: str) -> House:
-        return House(Home(self.folder / name), name, self.nursery)
+    def house(self, name: str, **flags: Any) -> House:
+        house = House(Home(self.folder / name), name, self.nursery)
+        house.flags |= flags
+        return house
 
-    async def founder(self, name: str = "Nord") -> House:
+    async def founder(self, name: str = "Nord", **flags: Any) -> House:
         """A house that has founded the mesh and is up."""
-        house = self.house(name)
+        house = self.house(name, **flags)
         house.found()
         await house.start()
         return house
 
-    async def member(self, name: str, through: House) -> House:
+    async def member(self, name: str, through: House, **flags: Any) -> House:
         """A house that has joined by an invite of a founder's that is up, and is up."""
-        house = self.house(name)
+        house = self.house(name, **flags)
         await house.join(await through.invite())
         await house.start()
         await until_state(through, name, PeerState.LINKED)

@@ -169,9 +169,15 @@ def test_private_classes_are_uids(classes: str, word: str) -> None:
         parse_config(f'name = "Nord"\n[dicom]\nprivate_classes = {classes}\n', "f")
 
 
+@pytest.mark.parametrize("issuer", ["A*", "B?", "C\\\\D", "E\\n", "F" * 65])
+def test_an_issuer_is_a_name_without_wild_cards(issuer: str) -> None:
+    with pytest.raises(LocalFault, match="no Issuer of Patient ID"):
+        parse_config(f'name = "Nord"\n[dicom]\nissuer = "{issuer}"\n', "f")
+
+
 def test_a_node_without_dicom_and_one_of_two_titles() -> None:
     text = 'name = "Nord"\n[dicom]\nlisten = []\nae_titles = ["NORD", "OLD PACS"]\n'
-    text += 'private_classes = ["1.2.3"]\n'
+    text += 'private_classes = ["1.2.3"]\nissuer = "NORD"\n'
     config = parse_config(text, "f")
     assert (config.dicom_listen, config.ae_titles) == ((), ("NORD", "OLD PACS"))
     assert parse_config(default_toml(config), "f") == config
