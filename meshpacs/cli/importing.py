@@ -33,20 +33,26 @@ def take_in(paths: tuple[Path, ...], *, as_json: bool, home: Home) -> int:
     """
     from meshpacs.cli.screen import print_json
 
-    troubled: list[Json] = []
-    summary: Json = {}
-    with _events(home, paths) as events:
-        for event in _shown(events, quiet=as_json):
-            if event["event"] == "imported":
-                summary = event
-            elif event["taken"] in ("refused", "conflict"):
-                troubled.append({key: event[key] for key in ("name", "taken", "reason")})
-    del summary["event"]
+    summary, troubled = bring_in(home, paths, quiet=as_json)
     if as_json:
         print_json({**summary, "troubled": troubled})
     else:
         show(summary, troubled)
     return int(bool(troubled))
+
+
+def bring_in(home: Home, paths: tuple[Path, ...], *, quiet: bool = True) -> tuple[Json, list[Json]]:
+    """Import; the sum, and the files in trouble."""
+    troubled: list[Json] = []
+    summary: Json = {}
+    with _events(home, paths) as events:
+        for event in _shown(events, quiet=quiet):
+            if event["event"] == "imported":
+                summary = event
+            elif event["taken"] in ("refused", "conflict"):
+                troubled.append({key: event[key] for key in ("name", "taken", "reason")})
+    del summary["event"]
+    return summary, troubled
 
 
 @contextmanager

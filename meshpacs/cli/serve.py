@@ -63,12 +63,18 @@ async def serve(
         watchers.start_soon(give_back)
         host = parse_address(config.config.http_listen, any_port=True)[0]
         requests = Requests()
-        app = admin_app(node.mesh, token=home.admin_token(), host=host, requests=requests)
+        keeper = Keeper(home)
+        await watchers.start(keeper.watch)
+        app = admin_app(
+            node.mesh,
+            token=home.admin_token(),
+            host=host,
+            requests=requests,
+            credentials=lambda: keeper.current,
+        )
         stopping = trio.Event()
         book = Book(home.ae_book)
         await watchers.start(book.watch)
-        keeper = Keeper(home)
-        await watchers.start(keeper.watch)
         private = partial(_private_classes, config)
         reporter = Reporter(node.mesh, book, private, lambda: keeper.current)
         await watchers.start(reporter.run)

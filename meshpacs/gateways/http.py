@@ -1,5 +1,6 @@
 """The admin API: what the command line, and a clinic's own scripts, talk to (docs/CLI.md)."""
 
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -34,6 +35,7 @@ from meshpacs.model.ids import SECOND
 from meshpacs.model.limits import COMMITMENT_INSTANCES, HOPS, ROWS_PER_HOLDER
 from meshpacs.model.member import Role
 from meshpacs.model.query import Ball, Everyone
+from meshpacs.node.credentials import Credentials, no_key
 from meshpacs.node.mesh import Mesh
 from meshpacs.node.views import FetchDone
 
@@ -112,6 +114,8 @@ class Commit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     references: tuple[tuple[str, str], ...] = ()
     """And of these: SOP Class UID and SOP Instance UID."""
     wait_s: float = 60.0
+    tls: bool = False
+    """Whether it is asked over TLS."""
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,13 +125,20 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Wanted = TypeVar("Wanted")
 
 
-def admin_app(mesh: Mesh, *, token: str, host: str, requests: Requests | None = None) -> ASGIApp:
+def admin_app(
+    mesh: Mesh,
+    *,
+    token: str,
+    host: str,
+    requests: Requests | None = None,
+    credentials: Callable[[], Credentials | None] = lambda: None,
+) -> ASGIApp:
     """The admin API as an ASGI application, behind its gate.
 
     `requests` hear what comes in at the DICOM door; without them commitment is heard of only on the
-    association that it was asked on.
+    association that it was asked on. `credentials`: what TLS is spoken with, as it is now.
     """
-    api = _Api(mesh, requests or Requests())
+    api = _Api(mesh, requests or Requests(), credentials)
     routes = [
         Route("/v1/status", _guarded(api.status), methods=["GET"]),
         Route("/v1/peers", _guarded(api.peers), methods=["GET"]),
@@ -191,9 +202,12 @@ async def _not_there(request: Request, error: Exception) -> Response:
 
 
 class _Api:
-    def __init__(self, mesh: Mesh, requests: Requests) -> None:
+    def __init__(
+        self, mesh: Mesh, requests: Requests, credentials: Callable[[], Credentials | None]
+    ) -> None:
         self._mesh = mesh
         self._requests = requests
+        self._credentials = credentials
 
     async def status(self, request: Request) -> Response:
         del request
@@ -254,8 +268,15 @@ class _Api:
             wanted.calling,
             tuple(dict.fromkeys(references)),
             wait_s=wanted.wait_s,
+            tls=self._dialling(wanted.title) if wanted.tls else None,
         )
         return JSONResponse(committed_shape(wanted.title, uid, report))
+
+    def _dialling(self, title: str) -> ssl.SSLContext:
+        credentials = self._credentials()
+        if credentials is None:
+            raise no_key()
+        return credentials.dialling(title)
 
     async def reload(self, request: Request) -> Response:
         await _body(request, Nothing)

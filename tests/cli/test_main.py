@@ -50,6 +50,12 @@ def test_every_commands_help_leaves_the_mesh_alone(command: str) -> None:
     assert modules.isdisjoint(set(HEAVY) - {"json"})
 
 
+@pytest.mark.parametrize("command", ["check", "echo", "find", "store", "get", "move", "ae"])
+def test_the_help_of_what_speaks_dicom_leaves_it_alone(command: str) -> None:
+    modules = imported_by("dicom", command, "--help")
+    assert modules.isdisjoint(set(HEAVY) - {"json"})
+
+
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     out = capsys.readouterr().out

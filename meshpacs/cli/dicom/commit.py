@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from meshpacs.cli.dicom.machine import own_title, whom_is
+from meshpacs.cli.dicom.machine import machine, machine_options
 from meshpacs.cli.options import home_option, json_option
 from meshpacs.node.home import Home
 
@@ -16,7 +16,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("whom", metavar="TITLE[@HOST:PORT]")
+@machine_options
 @click.argument("files", nargs=-1, metavar="[FILE]…", type=FILE)
 @click.option("--study", "study_uid", default="", help="All of a study that is in this archive.")
 @click.option(
@@ -27,16 +27,17 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="Seconds that its report is waited for.",
 )
-@click.option("--calling", help="What we call ourselves. Default: this node's first AE title.")
 @json_option
 @home_option
 def commit(
     whom: str,
+    called: str | None,
+    calling: str | None,
     files: tuple[Path, ...],
     study_uid: str,
     wait_s: int,
-    calling: str | None,
     *,
+    over_tls: bool,
     as_json: bool,
     home: Home,
 ) -> int:
@@ -49,17 +50,19 @@ def commit(
     from meshpacs.cli.client import Client
     from meshpacs.cli.screen import print_json, safe
 
-    title, host, port = whom_is(whom, home)
+    whose = machine(whom, called, calling, home, over_tls=over_tls)
+    title = whose.called
     said = Client(home).post(
         "/v1/dicom/commit",
         {
             "title": title,
-            "host": host,
-            "port": port,
-            "calling": calling or own_title(home),
+            "host": whose.host,
+            "port": whose.port,
+            "calling": whose.calling,
             "study_uid": study_uid,
             "references": [_reference(file) for file in files],
             "wait_s": wait_s,
+            "tls": whose.tls is not None,
         },
         answer_s=wait_s + MARGIN_S,
     )

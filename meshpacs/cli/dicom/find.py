@@ -2,13 +2,13 @@
 
 import click
 
-from meshpacs.cli.dicom.machine import own_title, tls_option, tls_to, whom_is
+from meshpacs.cli.dicom.machine import machine, machine_options
 from meshpacs.cli.options import home_option, json_option
 from meshpacs.node.home import Home
 
 
 @click.command()
-@click.argument("whom", metavar="TITLE[@HOST:PORT]")
+@machine_options
 @click.argument("keys", nargs=-1, metavar="[KEY=VALUE]…")
 @click.option(
     "--level",
@@ -17,16 +17,15 @@ from meshpacs.node.home import Home
     show_default=True,
 )
 @click.option("--limit", type=click.IntRange(1, 10_000), default=500, show_default=True)
-@click.option("--calling", help="What we call ourselves. Default: this node's first AE title.")
-@tls_option
 @json_option
 @home_option
 def find(
     whom: str,
+    called: str | None,
+    calling: str | None,
     keys: tuple[str, ...],
     level: str,
     limit: int,
-    calling: str | None,
     *,
     over_tls: bool,
     as_json: bool,
@@ -34,7 +33,8 @@ def find(
 ) -> int:
     """Ask another DICOM archive, as a workstation would; exits 1 if its answer is not whole.
 
-    KEYs are those of `meshpacs find`; one without a value is asked to be shown.
+    AE is a title of the AE book, TITLE@HOST:PORT, or HOST:PORT with --called. KEYs are those
+    of `meshpacs find`; one without a value is asked to be shown.
     """
     import trio
 
@@ -47,17 +47,15 @@ def find(
     from meshpacs.model.attributes import Level
     from meshpacs.model.identifier import parse_keys, readable
 
-    title, host, port = whom_is(whom, home)
+    whose = machine(whom, called, calling, home, over_tls=over_tls)
     wanted = Level(level.upper())
     parsed = parse_keys(keys or USUAL[level.lower()], wanted)
     sop_class = PATIENT_ROOT_FIND if wanted is Level.PATIENT else STUDY_ROOT_FIND
     syntaxes = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
-    wish = Wish(title, calling or own_title(home), ((sop_class, syntaxes),))
-
-    tls = tls_to(whom, home, asked=over_tls)
+    wish = Wish(whose.called, whose.calling, ((sop_class, syntaxes),))
 
     async def work() -> Answer:
-        async with associated(host, port, wish, tls=tls) as requestor:
+        async with associated(whose.host, whose.port, wish, tls=whose.tls) as requestor:
             return await ask(requestor, sop_class, wanted, parsed, limit=limit)
 
     answer = trio.run(work)
@@ -65,7 +63,7 @@ def find(
     rows = [readable(row) for row in answer.rows]
     if as_json:
         facts = {"status": f"{answer.status:04X}", "comment": answer.comment, "cut": answer.cut}
-        print_json({"title": title, **facts, "rows": rows})
+        print_json({"title": whose.called, **facts, "rows": rows})
         return 0 if whole else 1
     for row in rows:
         for keyword, text in row.items():

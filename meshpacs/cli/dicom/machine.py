@@ -1,6 +1,7 @@
 """Which machine is meant, and what we call ourselves to it."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -9,27 +10,68 @@ from meshpacs.node.home import Home
 if TYPE_CHECKING:
     import ssl
 
-tls_option = click.option(
-    "--tls", "over_tls", is_flag=True, help="Over TLS; the AE book says so itself of whom it knows."
-)
+    from meshpacs.gateways.dicom.requesting import Machine
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def whom_is(text: str, home: Home) -> tuple[str, str, int]:
-    """A machine's title and address."""
+def machine_options(command: Command) -> Command:
+    """The argument AE, and the titles that differ from what is usual."""
+    for option in reversed(
+        (
+            click.argument("whom", metavar="AE"),
+            click.option("--called", help="Its AE title, where AE is HOST:PORT."),
+            click.option(
+                "--calling", help="What we call ourselves. Default: this node's first AE title."
+            ),
+            click.option(
+                "--tls",
+                "over_tls",
+                is_flag=True,
+                help="Over TLS; the AE book says so itself of whom it knows.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def machine(
+    whom: str, called: str | None, calling: str | None, home: Home, *, over_tls: bool
+) -> "Machine":
+    """The machine that is meant by TITLE, as the AE book has it, TITLE@HOST:PORT or HOST:PORT.
+
+    Raises:
+        LocalFault: it is not known, it is not said what it is called, or it is to be spoken to over
+            TLS and this node has no key.
+    """
+    from meshpacs.gateways.dicom.requesting import Machine
     from meshpacs.model.address import parse_address
     from meshpacs.model.errors import LocalFault
     from meshpacs.node.book import read_book
 
-    title, at, address = text.rpartition("@")
+    title, host, port = whom, "", 0
+    before, at, address = whom.rpartition("@")
+    known = [entry for entry in read_book(home.ae_book) if entry.title == whom and entry.port]
     if at:
-        return title, *parse_address(address)
-    known = [entry for entry in read_book(home.ae_book) if entry.title == text and entry.port]
-    if len(known) != 1:
+        title, (host, port) = before, parse_address(address)
+    elif len(known) == 1:
+        host, port, over_tls = known[0].host, known[0].port, over_tls or known[0].tls
+    elif not known and ":" in whom:
+        host, port = parse_address(whom)
+        if called is None:
+            raise LocalFault(
+                f"It is not said what the machine at {whom} is called.",
+                "Add --called and its AE title.",
+            )
+    else:
         raise LocalFault(
-            f"{len(known)} machines with a port are called {text!r} in the AE book.",
-            f"Say where it is: meshpacs dicom check {text}@HOST:PORT.",
+            f"{len(known)} machines with a port are called {whom!r} in the AE book.",
+            f"Say where it is: {whom}@HOST:PORT.",
         )
-    return text, known[0].host, known[0].port
+    title = called or title
+    tls = _dialling(title, home) if over_tls else None
+    return Machine(host, port, title, calling or own_title(home), tls)
 
 
 def own_title(home: Home) -> str:
@@ -39,20 +81,15 @@ def own_title(home: Home) -> str:
     return load_config(home.config).ae_titles[0]
 
 
-def tls_to(text: str, home: Home, *, asked: bool) -> "ssl.SSLContext | None":
-    """What to speak TLS with to a machine, if it was asked for or the AE book says so.
+def _dialling(title: str, home: Home) -> "ssl.SSLContext":
+    """What to speak TLS with to a machine.
 
     Raises:
         LocalFault: this node has no key.
     """
-    from meshpacs.node.book import read_book
     from meshpacs.node.credentials import no_key, read_credentials
 
-    title, at, _ = text.rpartition("@")
-    known = () if at else read_book(home.ae_book)
-    if not asked and not any(e.tls for e in known if e.title == text and e.port):
-        return None
     credentials = read_credentials(home)
     if credentials is None:
         raise no_key()
-    return credentials.dialling(title or text)
+    return credentials.dialling(title)

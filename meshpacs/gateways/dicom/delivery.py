@@ -1,20 +1,19 @@
 """The two ways by which retrieved instances reach their receiver."""
 
-import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 
 import trio
 
-from meshpacs.dimse.commands import MoveRequest, StoreRequest, StoreResponse
+from meshpacs.dimse.commands import MEDIUM, StoreRequest, StoreResponse
 from meshpacs.dimse.contexts import Context
 from meshpacs.dimse.faults import MalformedMessage
-from meshpacs.dimse.statuses import CANNOT_PERFORM_SUB_OPERATIONS
 from meshpacs.gateways.dicom.caller import Caller, Operation
-from meshpacs.gateways.dicom.requesting import Requestor, Wish, associated
+from meshpacs.gateways.dicom.requesting import Machine, Requestor, Wish, associated
 from meshpacs.gateways.dicom.sending import (
     PLAIN,
     CannotSend,
+    Originator,
     context_for,
     pairs_for,
     send_instance,
@@ -82,22 +81,26 @@ class RoundTrip:
         return answer.status
 
 
+NOBODY = Originator()
+
+
 class Delivery:
-    """Sub-operations on associations of ours, each for at most 128 pairs of syntaxes."""
+    """Instances on associations of ours, each for at most 128 pairs of syntaxes: of a C-MOVE's
+    sub-operations, or of whoever sends.
+    """
 
     def __init__(
         self,
-        caller: Caller,
-        request: MoveRequest,
-        host: str,
-        port: int,
-        entries: Sequence[Entry],
+        whom: Machine,
+        entries: Iterable[Entry],
         stack: AsyncExitStack,
-        tls: ssl.SSLContext | None = None,
+        *,
+        priority: int = MEDIUM,
+        originator: Originator = NOBODY,
     ) -> None:
-        """Of one C-MOVE; associations that are opened end with `stack`; over TLS with `tls`."""
-        self._caller, self._request = caller, request
-        self._host, self._port, self._tls = host, port, tls
+        """Associations that are opened end with `stack`; `originator`: whose C-MOVE it is."""
+        self._whom = whom
+        self._priority, self._originator = priority, originator
         self._stack = stack
         pairs = pairs_for(entries)
         most = PRESENTATION_CONTEXTS
@@ -108,17 +111,19 @@ class Delivery:
         self._gone: str = ""
 
     async def begin(self) -> None:
-        """Reach the destination once, so that a whole retrieval fails at once if it cannot be."""
-        try:
-            await self._requestor(0)
-        except (Unavailable, PeerFault) as fault:
-            raise NoRetrieval(CANNOT_PERFORM_SUB_OPERATIONS, fault.what) from fault
+        """Reach the receiver once, so that all fails at once if it cannot be.
+
+        Raises:
+            Unavailable, PeerFault: the error says what is at fault.
+        """
+        await self._requestor(0)
 
     async def _requestor(self, batch: int) -> Requestor:
         if batch not in self._open:
-            wish = Wish(self._request.destination, self._caller.called, self._batches[batch])
+            whom = self._whom
+            wish = Wish(whom.called, whom.calling, self._batches[batch])
             stack = await self._stack.enter_async_context(AsyncExitStack())
-            way = associated(self._host, self._port, wish, tls=self._tls)
+            way = associated(whom.host, whom.port, wish, tls=whom.tls)
             requestor = await stack.enter_async_context(way)
             self._open[batch] = requestor, stack
         return self._open[batch][0]
@@ -181,9 +186,9 @@ class Delivery:
             message_id=requestor.next_id(),
             sop_class=entry.sop_class,
             sop_uid=entry.sop_uid,
-            priority=self._request.priority,
-            originator=self._caller.title,
-            originator_id=self._request.message_id,
+            priority=self._priority,
+            originator=self._originator.title,
+            originator_id=self._originator.message_id,
         )
         await send_instance(requestor.channel, context, request, source, entry)
         with trio.fail_after(SUB_OPERATION_S):

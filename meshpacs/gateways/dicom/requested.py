@@ -4,6 +4,7 @@ It may report on the association that it was asked on, or open one with us: then
 at the door, where `take_report` serves it.
 """
 
+import ssl
 import uuid
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -110,6 +111,7 @@ async def ask_commitment(
     references: tuple[Reference, ...],
     *,
     wait_s: float,
+    tls: ssl.SSLContext | None = None,
 ) -> tuple[str, Report | None]:
     """Ask, and wait for the report, wherever it comes; the Transaction UID, and None if none came.
 
@@ -120,7 +122,7 @@ async def ask_commitment(
     until_s = trio.current_time() + wait_s
     wish = Wish(called, calling, ((STORAGE_COMMITMENT, PLAIN),))
     awaited = requests.begin()
-    async with associated(host, port, wish) as requestor:
+    async with associated(host, port, wish, tls=tls) as requestor:
         contexts = requestor.agreement.of(STORAGE_COMMITMENT)
         if not contexts:
             raise Unavailable(

@@ -52,6 +52,18 @@ RELEASE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class Machine:
+    """Another DICOM machine, its title, and what we call ourselves to it."""
+
+    host: str
+    port: int
+    called: str
+    calling: str
+    tls: ssl.SSLContext | None = None
+    """What TLS is spoken with to it; None: with nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """What an association is wanted for."""
 
@@ -98,8 +110,18 @@ class Requestor:
             Unavailable: the association has ended.
             MalformedMessage: the peer breaks the protocol.
         """
-        begun: Begun | None = None
-        held = bytearray()
+        begun = await self.take()
+        assert isinstance(begun, Begun), "the message before was taken whole"
+        data = await self.data(most) if begun.command.has_data else b""
+        return begun.context, begun.command, data
+
+    async def take(self) -> Begun | Piece:
+        """The next command, or piece of a data set, which is valid until the next call.
+
+        Raises:
+            Unavailable: the association has ended.
+            MalformedMessage: the peer breaks the protocol.
+        """
         while True:
             what = await self.channel.receive()
             if not isinstance(what, DataFragment):
@@ -107,17 +129,25 @@ class Requestor:
                 raise fault or Unavailable("The other side has ended the association.")
             found = self._assembly.take(what)
             self.channel.amid = self._assembly.amid
-            if isinstance(found, Begun):
-                begun = found
-                if not found.command.has_data:
-                    return found.context, found.command, b""
-            elif isinstance(found, Piece):
-                assert begun is not None
-                held += found.data
-                if len(held) > most:
-                    raise MalformedMessage(f"A response has more than {most} bytes.")
-                if found.last:
-                    return begun.context, begun.command, bytes(held)
+            if found is not None:
+                return found
+
+    async def piece(self) -> Piece:
+        """The next piece of the data set that is under way."""
+        piece = await self.take()
+        assert isinstance(piece, Piece), "a command comes after the data set's last piece"
+        return piece
+
+    async def data(self, most: int = IDENTIFIER_BYTES) -> bytes:
+        """The whole data set of the message that has begun, within a limit."""
+        held = bytearray()
+        while True:
+            piece = await self.piece()
+            held += piece.data
+            if len(held) > most:
+                raise MalformedMessage(f"A response has more than {most} bytes.")
+            if piece.last:
+                return bytes(held)
 
     async def ask(self, context: int, request: Request, data: bytes = b"") -> Response:
         """Send a request and wait for its one response."""

@@ -39,11 +39,12 @@ from meshpacs.dimse.statuses import (
 from meshpacs.gateways.dicom.caller import Caller, Operation
 from meshpacs.gateways.dicom.comments import comment_on
 from meshpacs.gateways.dicom.delivery import Delivery, NoRetrieval, RoundTrip
-from meshpacs.gateways.dicom.sending import CannotSend
+from meshpacs.gateways.dicom.requesting import Machine
+from meshpacs.gateways.dicom.sending import CannotSend, Originator
 from meshpacs.gateways.dicom.whose import studies_of
 from meshpacs.model.attributes import Level
 from meshpacs.model.content import Entry
-from meshpacs.model.errors import LocalFault, MeshError
+from meshpacs.model.errors import LocalFault, MeshError, PeerFault, Unavailable
 from meshpacs.node.book import Entry as Known
 from meshpacs.node.mesh import Retrieving
 from meshpacs.node.views import NobodyHasIt
@@ -145,8 +146,15 @@ async def move(
         except LocalFault as fault:
             raise NoRetrieval(CANNOT_PERFORM_SUB_OPERATIONS, fault.what) from fault
         async with AsyncExitStack() as stack:
-            delivery = Delivery(caller, request, known.host, known.port, entries, stack, tls)
-            await delivery.begin()
+            whom = Machine(known.host, known.port, request.destination, caller.called, tls)
+            originator = Originator(caller.title, request.message_id)
+            delivery = Delivery(
+                whom, entries, stack, priority=request.priority, originator=originator
+            )
+            try:
+                await delivery.begin()
+            except (Unavailable, PeerFault) as fault:
+                raise NoRetrieval(CANNOT_PERFORM_SUB_OPERATIONS, fault.what) from fault
             yield delivery.store
 
     await _Retrieval(caller, number, answer, operation).run(data, way, destination)

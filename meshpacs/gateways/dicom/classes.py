@@ -1,0 +1,57 @@
+"""What to propose to whoever is to send by C-GET, of whom nobody knows what they hold.
+
+One association has room for 127 storage contexts, and for each the sender picks one transfer
+syntax. So the first ones propose every storage class of the standard uncompressed, which most
+senders can do with most of what they have; what they then count as failed is asked for again, one
+compressed syntax a context.
+"""
+
+from collections.abc import Iterator
+
+from meshpacs.dimse.services import is_storage
+from meshpacs.gateways.dicom.sending import PLAIN
+from meshpacs.model.limits import PRESENTATION_CONTEXTS
+
+Pairs = tuple[tuple[str, tuple[str, ...]], ...]
+
+_BASE = "1.2.840.10008.5.1.4.1.1."
+
+IMAGES = tuple(
+    _BASE + end
+    for end in (
+        "2", "4", "1", "1.1", "1.2", "3.1", "6.1", "7", "12.1", "12.2", "20", "128", "2.1", "4.1",
+        "130", "1.1.1", "1.2.1", "1.3", "13.1.3", "13.1.1", "7.1", "7.2", "7.3", "7.4", "77.1.1",
+        "77.1.2", "77.1.4", "77.1.5.1", "77.1.6", "481.1", "77.1.1.1", "77.1.2.1", "77.1.4.1",
+    )
+)  # fmt: skip
+"""Classes of images by how often they are met: CT, MR, CR, DX, MG, US, XA and so on (PS3.6 A-1). A
+guess at the order, which only matters to how soon they come."""
+
+COMPRESSED = tuple(
+    f"1.2.840.10008.1.2.{end}"
+    for end in ("4.90", "4.70", "4.80", "5", "4.57", "4.91", "4.50", "4.51", "4.81", "4.201",
+                "4.202", "4.203", "4.100", "4.101", "4.102", "4.103")
+)  # fmt: skip
+"""JPEG 2000, JPEG lossless, JPEG-LS, RLE, then lossy ones, HTJ2K and MPEG (PS3.6 A-1)."""
+
+
+def proposals() -> Iterator[Pairs]:
+    """One after the other, what an association for C-GET proposes beside C-GET."""
+    room = PRESENTATION_CONTEXTS - 1
+    plain = [(uid, PLAIN) for uid in _storage_classes()]
+    compressed = [(uid, (syntax,)) for syntax in COMPRESSED for uid in IMAGES]
+    for pairs in (plain, compressed):
+        for at in range(0, len(pairs), room):
+            yield tuple(pairs[at : at + room])
+
+
+def _storage_classes() -> tuple[str, ...]:
+    """Of the standard, images first."""
+    from pydicom import uid as names
+
+    known = [
+        str(uid)
+        for uid in vars(names).values()
+        if isinstance(uid, names.UID) and is_storage(uid) and uid.type == "SOP Class"
+    ]
+    return tuple(dict.fromkeys((*IMAGES, *known)))
