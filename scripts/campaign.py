@@ -24,11 +24,14 @@ from campaigns.fuzz import FUZZ
 from campaigns.garbage import GARBAGE
 from campaigns.kills import KILLS
 from campaigns.powercuts import POWER_CUTS
+from campaigns.questions import QUESTIONS
 from campaigns.soak import SOAK
 from campaigns.strangers import STRANGERS
 from clinics.clinic import NotHere
 
-CAMPAIGNS: tuple[Campaign, ...] = (DISKS, FUZZ, GARBAGE, KILLS, POWER_CUTS, SOAK, STRANGERS)
+CAMPAIGNS: tuple[Campaign, ...] = (
+    DISKS, FUZZ, GARBAGE, KILLS, POWER_CUTS, QUESTIONS, SOAK, STRANGERS,
+)  # fmt: skip
 
 
 def tell(name: str, seed: int, outcome: Outcome, took_s: float) -> int:

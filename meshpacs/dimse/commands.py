@@ -358,11 +358,15 @@ def _elements(data: memoryview) -> dict[int, memoryview]:
         if len(data) < 8:
             raise MalformedMessage("A command set ends within an element's head.")
         group, element, length = struct.unpack_from("<HHL", data)
-        if group != 0:
+        if group != 0 and not found:
             raise MalformedMessage(f"A command set has an element ({group:04X},{element:04X}).")
         if len(data) < 8 + length:
-            raise MalformedMessage(f"The element (0000,{element:04X}) is longer than its set.")
-        found[element] = data[8 : 8 + length]
+            what = f"({group:04X},{element:04X})"
+            raise MalformedMessage(f"The element {what} is longer than its set.")
+        if group == 0:
+            found[element] = data[8 : 8 + length]
+        # Others behind them are passed over: Orthanc 1.10 puts the Failed SOP Instance UID List
+        # of a C-GET there, and not into the data set (seen).
         data = data[8 + length :]
     return found
 

@@ -222,6 +222,15 @@ def test_every_kind_has_a_field_of_its_own_and_answers_have_the_high_bit() -> No
     assert {CancelRequest, MoveRequest, ActionRequest, EventReportRequest} <= set(COMMANDS.values())
 
 
+def test_elements_behind_those_of_the_command_are_passed_over() -> None:
+    """Orthanc sends (0008,0058) so, at the end of a C-GET of which something failed."""
+    answer = GetResponse(responded_id=3, status=0xB000, completed=1, failed=1)
+    behind = element(0x0000, b"\x0c\0\0\0", group=8) + element(0x0058, b"1.2\0", group=8)
+    assert decode(encode(answer) + behind) == answer
+    with pytest.raises(MalformedMessage, match=r"\(0008,0058\) is longer"):
+        decode(encode(answer) + behind[:-1])
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [

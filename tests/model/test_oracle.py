@@ -6,10 +6,10 @@ from random import Random
 import pytest
 from pydicom.dataset import Dataset
 
+from asked.oracle import corpus, glob, stored, verdict
 from meshpacs.model.attributes import ATTRIBUTES, UNMATCHED, Attribute, Level, Record
 from meshpacs.model.matching import Matcher
 from meshpacs.model.query import Query, Rules
-from tests.model.oracle import corpus, glob, stored, verdict
 
 ASKED = tuple(
     a

@@ -33,7 +33,7 @@ def echo(
     """
     from meshpacs.cli.screen import milliseconds, print_json, safe
 
-    whose = machine(whom, called, calling, home)
+    whose = machine(whom, called, calling, home, over_tls=over_tls)
     took_us, version = echoes(whose, times)
     facts = {"title": whose.called, "host": whose.host, "port": whose.port}
     if as_json:

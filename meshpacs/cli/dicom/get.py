@@ -57,7 +57,7 @@ def get(
     from meshpacs.cli.importing import bring_in
     from meshpacs.cli.main import INTERRUPTED
     from meshpacs.cli.screen import print_json
-    from meshpacs.dimse.statuses import SUCCESS
+    from meshpacs.dimse.statuses import SUB_OPERATIONS_WARNING, SUCCESS
     from meshpacs.gateways.dicom.ordering import Delivered
     from meshpacs.gateways.dicom.ordering import get as ordered
     from meshpacs.node.spool import open_spool
@@ -84,7 +84,10 @@ def get(
         troubled: list[Json] = []
         if out is None:
             kept, troubled = bring_in(home, (folder,)) if delivered.stored else ({}, [])
-    whole = not troubled and not delivered.refused and _all_came(delivered)
+    fine = delivered.status in (SUCCESS, SUB_OPERATIONS_WARNING)
+    if delivered.failed and not delivered.missing:
+        fine = True  # what failed on one association has come on another
+    whole = fine and not troubled and not delivered.refused and not delivered.missing
     if as_json:
         facts = {"title": whose.called, **facts_of(delivered), "received": len(delivered.stored)}
         print_json({**facts, "refused": delivered.refused, **kept, "troubled": troubled})
@@ -92,14 +95,7 @@ def get(
         _show(delivered, kept, troubled)
     if interrupted:
         return INTERRUPTED
-    return 0 if whole and delivered.status in (SUCCESS, 0xB000) else 1
-
-
-def _all_came(delivered: "Delivered") -> bool:
-    """What failed on one association may have come on another."""
-    if not delivered.failed:
-        return True
-    return bool(delivered.failed_uids) and set(delivered.failed_uids) <= delivered.stored
+    return 0 if whole else 1
 
 
 def _show(delivered: "Delivered", kept: Json, troubled: list[Json]) -> None:
@@ -115,6 +111,8 @@ def _show(delivered: "Delivered", kept: Json, troubled: list[Json]) -> None:
         show(kept, troubled)
     else:
         click.echo("Nothing came.")
-    click.echo(f"The other side counts: {sum_of(delivered)}")
+    click.echo(f"The other side counts, at last: {sum_of(delivered)}")
+    if delivered.missing:
+        click.echo(f"{plural(delivered.missing, 'instance')} did not come.")
     for uid, why in list(delivered.refused.items())[:20]:
         click.echo(f"  {safe(uid)}: {safe(why)}")

@@ -82,6 +82,15 @@ class Delivered:
     studies: dict[str, None] = field(default_factory=dict)
     """Study Instance UIDs of what was kept, in order."""
 
+    @property
+    def missing(self) -> int:
+        """Of a C-GET: how many failed that have not come on another association either."""
+        known = self.stored | self.refused.keys()
+        if self.failed_uids:
+            return len(set(self.failed_uids) - known)
+        total = self.completed + self.failed + self.warning
+        return max(0, total - len(known)) if self.failed else 0
+
 
 Told = Callable[[Delivered], None]
 """Hears of progress."""
@@ -130,20 +139,25 @@ async def get(
     """
     sop_class = PATIENT_ROOT_GET if order.of_patient else STUDY_ROOT_GET
     delivered = Delivered()
+    can_send = False
     for pairs in proposals():
         roles = tuple(Role(uid, scu=False, scp=True) for uid in dict.fromkeys(p[0] for p in pairs))
         offered = Wish(machine.called, machine.calling, ((sop_class, PLAIN), *pairs), roles)
         async with associated(machine.host, machine.port, offered, tls=machine.tls) as requestor:
-            if not any(c.scp for c in requestor.agreement.contexts.values()) and delivered.stored:
-                continue  # nothing of this kind can come from it
             context = _context(requestor, sop_class, "C-GET")
+            if not any(c.scp for c in requestor.agreement.contexts.values()):
+                continue  # nothing of this kind can come from it
+            can_send = True
             request = GetRequest(has_data=True, message_id=requestor.next_id(), sop_class=sop_class)
             ordering = _Ordering(requestor, delivered, keep, machine.called, told)
             await ordering.run(context, request, order, cancel)
-        known = delivered.stored | delivered.refused.keys()
-        left = set(delivered.failed_uids) - known
-        if cancel.is_set() or not delivered.failed or (delivered.failed_uids and not left):
+        if cancel.is_set() or not delivered.missing:
             break
+    if not can_send:
+        raise Unavailable(
+            "It has accepted that it is asked (C-GET), but sends no class of images that way.",
+            "Try `meshpacs dicom move`, which it may do instead.",
+        )
     return delivered
 
 

@@ -8,6 +8,7 @@ import pydicom
 import pytest
 import trio
 
+from meshpacs.dimse.services import STUDY_ROOT_GET
 from meshpacs.gateways.dicom import ordering as module
 from meshpacs.gateways.dicom.classes import proposals
 from meshpacs.gateways.dicom.ordering import Delivered, Order, get, move
@@ -87,6 +88,22 @@ async def test_a_cancel_ends_it_and_what_came_is_kept() -> None:
     assert here.arrived == [b"\1"]
 
 
+async def test_an_archive_that_may_not_send_that_way_is_told_apart() -> None:
+    from pynetdicom import AE
+
+    ae = AE("MESHPACS")  # its storage classes are not offered in the other role
+    ae.add_supported_context(STUDY_ROOT_GET)
+    ae.add_supported_context(CT)
+    server = ae.start_server(("127.0.0.1", 0), block=False)
+    try:
+        peer = Machine("127.0.0.1", server.socket.getsockname()[1], "MESHPACS", "TEST")
+        with pytest.raises(Unavailable, match="sends no class of images that way"):
+            await get(peer, ONE, FakeMesh().arrival, quiet, trio.Event())
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 async def test_an_archive_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ANSWER_S", 0.1)
     async with opened(FakeMesh(silent=True)) as door:
@@ -145,3 +162,14 @@ async def test_a_spool_checks_what_comes_and_gives_it_on(tmp_path: Path) -> None
     (rle,) = [data for data in got if data.StudyInstanceUID == study]
     assert rle.file_meta.TransferSyntaxUID == pydicom.uid.RLELossless
     assert rle.PixelData == pydicom.dcmread(name).PixelData
+
+
+def test_what_is_missing_is_known_with_a_list_of_what_failed_and_without() -> None:
+    done = Delivered(completed=0, failed=2, stored={"1.1"}, refused={"1.2": "no room"})
+    assert done.missing == 0
+    done.failed = 3
+    assert done.missing == 1
+    done.failed_uids = ("1.2", "1.3", "1.4")
+    assert done.missing == 2
+    done.failed_uids = ("1.1",)
+    assert done.missing == 0

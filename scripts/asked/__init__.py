@@ -1,0 +1,1 @@
+"""Generated questions, and what pydicom says is their answer: for `scripts/campaign` and tests."""
