@@ -57,7 +57,11 @@ def get(
     from meshpacs.cli.importing import bring_in
     from meshpacs.cli.main import INTERRUPTED
     from meshpacs.cli.screen import print_json
-    from meshpacs.dimse.statuses import SUB_OPERATIONS_WARNING, SUCCESS
+    from meshpacs.dimse.statuses import (
+        CANNOT_PERFORM_SUB_OPERATIONS,
+        SUB_OPERATIONS_WARNING,
+        SUCCESS,
+    )
     from meshpacs.gateways.dicom.ordering import Delivered
     from meshpacs.gateways.dicom.ordering import get as ordered
     from meshpacs.node.spool import open_spool
@@ -84,9 +88,11 @@ def get(
         troubled: list[Json] = []
         if out is None:
             kept, troubled = bring_in(home, (folder,)) if delivered.stored else ({}, [])
-    fine = delivered.status in (SUCCESS, SUB_OPERATIONS_WARNING)
-    if delivered.failed and not delivered.missing:
-        fine = True  # what failed on one association has come on another
+    # What failed on one association may have come on another; the last one may have had no other.
+    status = delivered.status
+    fine = status in (SUCCESS, SUB_OPERATIONS_WARNING) or (
+        status == CANNOT_PERFORM_SUB_OPERATIONS and bool(delivered.stored)
+    )
     whole = fine and not troubled and not delivered.refused and not delivered.missing
     if as_json:
         facts = {"title": whose.called, **facts_of(delivered), "received": len(delivered.stored)}

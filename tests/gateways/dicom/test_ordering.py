@@ -95,6 +95,8 @@ async def test_an_archive_that_may_not_send_that_way_is_told_apart() -> None:
     ae.add_supported_context(STUDY_ROOT_GET)
     ae.add_supported_context(CT)
     server = ae.start_server(("127.0.0.1", 0), block=False)
+    assert server is not None
+    assert server.socket is not None
     try:
         peer = Machine("127.0.0.1", server.socket.getsockname()[1], "MESHPACS", "TEST")
         with pytest.raises(Unavailable, match="sends no class of images that way"):
