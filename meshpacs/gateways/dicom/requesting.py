@@ -103,7 +103,7 @@ class Requestor:
         self.message_id = self.message_id % 65_535 + 1
         return self.message_id
 
-    async def receive(self, most: int = IDENTIFIER_BYTES) -> tuple[int, Command, bytes]:
+    async def receive(self, most: int | None = None) -> tuple[int, Command, bytes]:
         """The next whole message: context, command, and its data set within a limit.
 
         Raises:
@@ -138,9 +138,10 @@ class Requestor:
         assert isinstance(piece, Piece), "a command comes after the data set's last piece"
         return piece
 
-    async def data(self, most: int = IDENTIFIER_BYTES) -> bytes:
+    async def data(self, most: int | None = None) -> bytes:
         """The whole data set of the message that has begun, within a limit."""
         held = bytearray()
+        most = IDENTIFIER_BYTES if most is None else most
         while True:
             piece = await self.piece()
             held += piece.data
