@@ -101,7 +101,7 @@ async def opened(
     reporter = Reporter(mesh, names.others, lambda: (PRIVATE,))
     known = requests or Requests()
     house = House(
-        mesh, names, lambda: "latin_1", lambda: (PRIVATE,), steps, reporter, known, issuer
+        mesh, names, lambda: "latin_1", lambda: (PRIVATE,), steps, reporter, known, issuer=issuer
     )
     door = DicomDoor(house)
     stop = trio.Event()
