@@ -1,7 +1,7 @@
 """A modality by pynetdicom: asks for storage commitment, and takes the reports."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,7 +55,11 @@ class Modality:
         """Ask; status and Error Comment. `stay`: the report is awaited on the association."""
         ae = AE(self.title)
         ae.add_requested_context(STORAGE_COMMITMENT)
-        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, self._report)]
+        opened: list[Any] = []
+        handlers: list[Any] = [
+            (evt.EVT_N_EVENT_REPORT, self._report),
+            (evt.EVT_CONN_OPEN, remember(opened)),
+        ]
         association = ae.associate(host, port, ae_title=called, evt_handlers=handlers)
         assert association.is_established
         status, _ = association.send_n_action(
@@ -67,6 +71,8 @@ class Modality:
         if stay and status.Status == 0:
             self.wait_told(len(self.told) + 1)
         association.release()
+        association.join(REPORT_S)
+        close(opened)
         return int(status.Status), str(status.get("ErrorComment", ""))
 
     def wait_told(self, count: int) -> list[Told]:
@@ -81,6 +87,7 @@ class Modality:
 
         `scp_role`: what it says to ours; None: it knows no roles.
         """
+        opened: list[Any] = []
         ae = AE(self.title)
         if serves:
             scu_role = None if scp_role is None else False
@@ -90,16 +97,14 @@ class Modality:
         handlers: list[Any] = [
             (evt.EVT_N_EVENT_REPORT, self._report),
             (evt.EVT_REQUESTED, self._requested),
+            (evt.EVT_CONN_OPEN, remember(opened)),
         ]
         server: Any = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
         self.port = server.socket.getsockname()[1]
         try:
             yield
         finally:
-            # Blocks until the peers have hung up: not for the thread that they live in.
-            for association in server.active_associations:
-                association.join(REPORT_S)  # its socket is not closed by a shutdown
-            server.shutdown()
+            end(server, opened)
 
     def _requested(self, event: Any) -> None:
         roles = event.assoc.requestor.role_selection
@@ -122,6 +127,26 @@ class Modality:
             self.told.append(told)
             self._news.notify_all()
         return self.answer, None
+
+
+def remember(opened: list[Any]) -> Callable[[Any], None]:
+    """Handles EVT_CONN_OPEN: pynetdicom leaves sockets to the garbage that a peer has closed."""
+    return lambda event: opened.append(event.assoc.dul.socket.socket)
+
+
+def close(opened: list[Any]) -> None:
+    """Close what was opened; a socket that is closed already does not mind."""
+    for socket in opened:
+        if socket is not None:
+            socket.close()
+
+
+def end(server: Any, opened: list[Any]) -> None:
+    """Stop a server; blocks until its peers have hung up: not for the thread that they live in."""
+    for association in server.active_associations:
+        association.join(REPORT_S)
+    server.shutdown()
+    close(opened)
 
 
 def request(uid: str, *references: Reference) -> Dataset:

@@ -19,6 +19,7 @@ from meshpacs.node.book import Entry
 from tests.gateways.dicom.doors import CT, PLAIN, opened
 from tests.gateways.dicom.test_committing import aside
 from tests.gateways.fake_mesh import FakeMesh
+from tests.peers.modality import end, remember
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -76,7 +77,11 @@ async def test_who_has_no_commitment_or_refuses_it_is_named() -> None:
         ae = AE("FAR")
         for one in classes:
             ae.add_supported_context(one)
-        handlers: list[Any] = [(evt.EVT_N_ACTION, lambda _, answer=status: (answer, None))]
+        sockets: list[Any] = []
+        handlers: list[Any] = [
+            (evt.EVT_N_ACTION, lambda _, answer=status: (answer, None)),
+            (evt.EVT_CONN_OPEN, remember(sockets)),
+        ]
         server: Any = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         port = server.socket.getsockname()[1]
         try:
@@ -84,13 +89,7 @@ async def test_who_has_no_commitment_or_refuses_it_is_named() -> None:
                 await ask_commitment(Requests(), "127.0.0.1", port, "FAR", "NEAR", (ONE,), wait_s=5)
         finally:
             with trio.move_on_after(60, shield=True):
-                await aside(partial(stop, server))
-
-
-def stop(server: Any) -> None:
-    for association in server.active_associations:
-        association.join(10)
-    server.shutdown()
+                await aside(partial(end, server, sockets))
 
 
 async def test_reports_that_come_in_are_taken_from_either_role_and_only_if_asked_for() -> None:
