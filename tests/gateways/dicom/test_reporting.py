@@ -62,9 +62,11 @@ class World:
     told: list[Report] = field(default_factory=list)
     fault: Unavailable | None = None
 
-    async def deliver(self, entry: Entry, calling: str, report: Report) -> None:
+    async def deliver(
+        self, entry: Entry, calling: str, report: Report, credentials: object
+    ) -> None:
         await trio.lowlevel.checkpoint()
-        assert calling == "MESHPACS"
+        assert (calling, credentials) == ("MESHPACS", None)
         self.tried.append((trio.current_time(), entry.address))
         if self.fault is not None:
             raise self.fault
