@@ -350,9 +350,11 @@ async def test_commitment_is_asked_of_what_is_named_and_here(
 ) -> None:
     asked: list[object] = []
 
-    async def imagined(_: object, host: str, port: int, *words: object, wait_s: float) -> object:
+    async def imagined(
+        _: object, host: str, port: int, *words: object, wait_s: float, tls: object
+    ) -> object:
         await trio.lowlevel.checkpoint()
-        asked.append((host, port, *words, wait_s))
+        asked.append((host, port, *words, wait_s, tls))
         return "2.25.1", Report("2.25.1", (ONE,), ((TWO, 0x0112),))
 
     monkeypatch.setattr(http, "ask_commitment", imagined)
@@ -368,7 +370,8 @@ async def test_commitment_is_asked_of_what_is_named_and_here(
         "committed": 1,
         "failed": [{"sop_uid": "1.2.2", "reason": "0112"}],
     }
-    assert asked == [("h", 104, "FAR", "NEAR", (TWO, ONE), 3.0)]
-    for wrong in ({}, {**more, "wait_s": 0}, {**more, "wait_s": 10**6}):
+    assert asked == [("h", 104, "FAR", "NEAR", (TWO, ONE), 3.0, None)]
+    # The last one: over TLS, by a node that has no key.
+    for wrong in ({}, {**more, "wait_s": 0}, {**more, "wait_s": 10**6}, {**more, "tls": True}):
         reply = await ask(app_of(mesh), "POST", "/v1/dicom/commit", {**body, **wrong})
         assert reply.status == 400
