@@ -3,6 +3,7 @@
     scripts/bench                   all of them: about a quarter of an hour
     scripts/bench import fetch      some
     scripts/bench --quick           a small try of everything, whose figures mean little
+    scripts/bench --runs 9          the median of nine measurements each
     scripts/bench --json FILE       also writes every measured value
     scripts/bench --folder FOLDER   on that disk; default: the system's folder for temporary files
 
@@ -24,7 +25,7 @@ from time import perf_counter, time_ns
 from rich.console import Console
 from rich.table import Table
 
-from benches import fetching, importing, memory, querying, startup
+from benches import dimse, fetching, importing, memory, querying, startup
 from benches.figure import Figure, machine
 from benches.ground import Ground, Unmeasurable
 from clinics.clinic import Broken
@@ -37,6 +38,7 @@ BENCHES: dict[str, Callable[[Ground], list[Figure]]] = {
     "fetch": fetching.bench,
     "query": querying.bench,
     "memory": memory.bench,
+    "dimse": dimse.bench,
 }
 
 ROUNDS = 5
@@ -103,6 +105,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}")
     parser.add_argument("--quick", action="store_true", help="a small try")
+    parser.add_argument("--runs", type=int, metavar="N", help=f"measure so often; {ROUNDS}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there")
     parser.add_argument("--folder", type=Path, help="make homes and files there")
     parser.add_argument("--seed", type=int, default=1)
@@ -111,7 +114,7 @@ def main() -> int:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = Path(tempfile.mkdtemp(prefix="meshpacs-bench-", dir=options.folder)).resolve()
-    rounds = 2 if options.quick else ROUNDS
+    rounds = options.runs or (2 if options.quick else ROUNDS)
     ground = Ground(
         folder, options.quick, rounds, options.seed, lambda words: screen.print(f"[dim]{words}")
     )

@@ -1,14 +1,11 @@
 """Import of CT instances into a node, beside a program that only writes the same files."""
 
-import os
 import shutil
-import sqlite3
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benches.figure import Figure, at_least
+from benches.floor import BARE, bare
 from benches.ground import Ground, Stopwatch, Unmeasurable, settle
 from clinics.mesh import alone
 from clinics.scanner import Study, write_slices
@@ -27,16 +24,15 @@ def bench(ground: Ground) -> list[Figure]:
         files = sorted((room / "media").iterdir())
         for number in range(ground.rounds):
             ground.say(f"round {number + 1}")
-            one.append(_bare(files, room / "bare", threads=1))
-            four.append(_bare(files, room / "bare", threads=4))
+            one.append(bare(files, room / "bare", threads=1))
+            four.append(bare(files, room / "bare", threads=4))
             node.append(_through_node(room / "media", room / "node", count))
     mb = size / 1e6
     files_of = f"{count} CT instances of 0.5 MB, warm in the page cache"
-    bare = "write, fsync, folder fsync and SQLite commit (WAL, synchronous=FULL) of each file"
     return [
         Figure("node", "MB/s", _rates(mb, node), f"{files_of}; POST /v1/import to a fresh node"),
-        Figure("bare disk, 1 thread", "MB/s", _rates(mb, one), f"{bare}, one after another"),
-        Figure("bare disk, 4 threads", "MB/s", _rates(mb, four), f"{bare}, 4 threads"),
+        Figure("bare disk, 1 thread", "MB/s", _rates(mb, one), f"{BARE}, one after another"),
+        Figure("bare disk, 4 threads", "MB/s", _rates(mb, four), f"{BARE}, 4 threads"),
         Figure(
             "node : bare, 1 thread", "x", _ratios(one, node), "round by round", at_least(0.7)
         ),
@@ -52,47 +48,6 @@ def _rates(mb: float, seconds: Sequence[float]) -> tuple[float, ...]:
 
 def _ratios(bare: Sequence[float], node: Sequence[float]) -> tuple[float, ...]:
     return tuple(b / n for b, n in zip(bare, node, strict=True))
-
-
-def _bare(files: Sequence[Path], folder: Path, *, threads: int) -> float:
-    """Seconds that it takes to keep the files, with no thought about what they are."""
-    folder.mkdir()
-    con = sqlite3.connect(folder / "index", isolation_level=None, check_same_thread=False)
-    con.execute("PRAGMA journal_mode = WAL")
-    con.execute("PRAGMA synchronous = FULL")
-    con.execute("CREATE TABLE files (name TEXT PRIMARY KEY, size INTEGER)")
-    lock = threading.Lock()
-
-    def keep(path: Path) -> None:
-        content = path.read_bytes()
-        with (folder / path.name).open("xb", buffering=0) as out:
-            out.write(content)
-            os.fsync(out.fileno())
-        _sync_folder(folder)
-        with lock:
-            con.execute("INSERT INTO files VALUES (?, ?)", (path.name, len(content)))
-
-    settle()
-    with Stopwatch() as watch:
-        if threads == 1:
-            for path in files:
-                keep(path)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(keep, files))
-    con.close()
-    shutil.rmtree(folder)
-    return watch.s
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows has no such call and needs none
-        return
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _through_node(media: Path, folder: Path, count: int) -> float:

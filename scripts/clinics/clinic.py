@@ -60,6 +60,13 @@ class Clinic:
         """What its processes have said, one after the other."""
         return self.home / "log"
 
+    @property
+    def dicom_port(self) -> int:
+        """Where it serves DICOM, while it is up."""
+        running = Home(self.home).running()
+        assert running is not None
+        return int(running["dicom"][0].rpartition(":")[2])
+
     def client(self) -> Client:
         """Somebody to talk to, without the start of a command."""
         return Client(Home(self.home))

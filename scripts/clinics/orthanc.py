@@ -6,6 +6,7 @@ that nobody had. Orthanc reaches us as a modality: `know` tells it our title and
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -100,11 +101,17 @@ class Orthanc:
 
 @contextmanager
 def orthanc(
-    folder: Path, *, title: str = "ORTHANC", options: Mapping[str, object] | None = None
+    folder: Path,
+    *,
+    title: str = "ORTHANC",
+    options: Mapping[str, object] | None = None,
+    env: Mapping[str, str] | None = None,
+    verbose: bool = True,
 ) -> Iterator[Orthanc]:
     """Run one in an empty folder for as long as this context lasts.
 
-    `options` are added to its configuration, or replace what is there.
+    `options` are added to its configuration, or replace what is there; `env` to its environment.
+    Its log of each message takes time that it is not to be blamed for: `verbose=False`.
 
     Raises:
         NotHere: it is not installed.
@@ -118,8 +125,9 @@ def orthanc(
         file = _configured(folder, title, dicom_port, http_port, options or {})
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [path, "--verbose", str(file)], stdout=log, stderr=subprocess.STDOUT, cwd=folder
-            )
+                [path, *(["--verbose"] if verbose else []), str(file)],
+                stdout=log, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, **(env or {})},
+            )  # fmt: skip
         found = Orthanc(folder, title, dicom_port, http_port, process)
         try:
             if _waited(found):
