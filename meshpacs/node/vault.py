@@ -40,6 +40,8 @@ class Vault:
     def __init__(self, archive: Archive) -> None:
         """Use `open`."""
         self.archive = archive
+        self.spare: list[memoryview] = []
+        """Buffers of arrivals that are over, for the next ones."""
         self._searches = trio.CapacityLimiter(SEARCHES)
         self._reads = trio.CapacityLimiter(READS)
         self._writes = trio.CapacityLimiter(WRITES)
