@@ -294,6 +294,11 @@ class Association:
             return []
         return self._happen(Event.TRANSPORT_CLOSED, None, now)
 
+    @property
+    def passes(self) -> bool:
+        """P-DATA indication: whether data changes nothing now, and goes straight to the user."""
+        return self.state in _PASSING
+
     def receive(self, pdu: Pdu | DataFragment, now: Micros) -> list[Effect]:
         """A PDU, or a piece of one, was read."""
         if self.state is State.IDLE:
@@ -380,6 +385,11 @@ class Association:
 def _complaint(what: Pdu | DataFragment | None) -> Abort:
     return what if isinstance(what, Abort) else UNEXPECTED_PDU
 
+
+_PASSING = frozenset(
+    state for state, action in TABLE[Event.DATA_PDU].items() if action in {Action.DT_2, Action.AR_6}
+)
+"""Both actions indicate the data and stay where they are (PS3.8 tables 9-7 and 9-8)."""
 
 _STARTS_ARTIM = frozenset(
     {Action.AE_5, Action.AE_8, Action.AR_4, Action.AA_1, Action.AA_8}

@@ -190,6 +190,18 @@ def test_a_cell_does_what_its_action_says(event: Event, state: State, cell: str)
         assert association.deadline == before
 
 
+@pytest.mark.parametrize("state", [state for state in State if state is not State.IDLE])
+def test_data_passes_where_it_is_indicated_and_changes_nothing_else(state: State) -> None:
+    association = Association()
+    association.state = state
+    passes = association.passes
+    if state in TABLE[Event.DATA_PDU]:
+        assert passes is (association.receive(DATA, 0) == [Indicate(DATA)])
+        assert association.state is state or not passes
+    else:
+        assert not passes
+
+
 def test_a_release_collision_is_ended_by_both_sides() -> None:
     requestor, acceptor = established(), established(requestor=False)
     assert requestor.release(0) == [SendPdu(ReleaseRequest())]

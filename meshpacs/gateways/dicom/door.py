@@ -10,6 +10,7 @@ import trio
 
 from meshpacs.gateways.dicom.channel import Channel
 from meshpacs.gateways.dicom.once import Once
+from meshpacs.gateways.dicom.prompt import Prompt
 from meshpacs.gateways.dicom.session import House, serve_association
 from meshpacs.gateways.dicom.tls import TlsSocket, look
 from meshpacs.model.address import is_loopback, parse_address, subscriber, write_address
@@ -81,7 +82,7 @@ class DicomDoor:
     async def _serve(self, stream: trio.SocketStream) -> None:
         """One connection: a task's top."""
         with self._entered(stream) as (caller, host):
-            await self._associate(Channel(stream.socket), caller, host)
+            await self._associate(Channel(Prompt(stream.socket)), caller, host)
 
     async def _serve_tls(self, stream: trio.SocketStream) -> None:
         """One connection to the port for TLS: a task's top."""

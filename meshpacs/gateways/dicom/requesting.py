@@ -32,6 +32,7 @@ from meshpacs.dimse.pdu import (
 from meshpacs.dimse.services import VERIFICATION
 from meshpacs.dimse.statuses import SUCCESS
 from meshpacs.gateways.dicom.channel import Channel, Transport
+from meshpacs.gateways.dicom.prompt import Prompt
 from meshpacs.gateways.dicom.tls import TlsSocket
 from meshpacs.model.errors import PeerFault, Unavailable
 from meshpacs.model.limits import (
@@ -186,7 +187,7 @@ async def associated(
         raise Unavailable(f"{wish.called} cannot be reached at {host}:{port}: no answer.")
     try:
         if tls is None:
-            async with _over(stream.socket, None, wish) as requestor:
+            async with _over(Prompt(stream.socket), None, wish) as requestor:
                 yield requestor
         else:
             secured = await _secured(stream.socket, tls, host, wish)

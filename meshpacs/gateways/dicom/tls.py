@@ -97,6 +97,16 @@ class TlsSocket:
 
     # ------------------------------------------------------------ as a socket
 
+    def recv_now(self, buffer: memoryview, /) -> int | None:
+        """What has come has to be decrypted first: always waited for."""
+        del buffer
+        return None
+
+    def send_now(self, data: memoryview, /) -> int:
+        """Nothing: it has to be encrypted first."""
+        del data
+        return 0
+
     async def recv_into(self, buffer: memoryview, /) -> int:
         """Read what there is; 0 at the end."""
         self._reading = True
