@@ -111,6 +111,10 @@ class Retrieving(Protocol):
         """
         ...
 
+    async def read_ahead(self) -> None:
+        """Read pieces before they are asked for, until cancelled: for a task beside the asking."""
+        ...
+
     async def rewritten(self, entry: Entry, transfer_syntax: str) -> bytes:
         """The whole data set in another byte order or with other VRs, values unchanged.
 

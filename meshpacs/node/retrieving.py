@@ -1,6 +1,7 @@
 """Instances for somebody who retrieves: what is wanted, and each as soon as it can be read here."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from itertools import islice
 
 import trio
 
@@ -8,6 +9,7 @@ from meshpacs.archive.rewriting import rewrite
 from meshpacs.model.content import Entry, leaf_count
 from meshpacs.model.errors import Unavailable
 from meshpacs.model.limits import REWRITTEN_BYTES
+from meshpacs.node.ahead import Leaf, ReadAhead
 from meshpacs.node.fetcher import Following
 from meshpacs.node.vault import Vault
 
@@ -22,6 +24,8 @@ class Retrieving:
         """The fetch goes on as long as somebody follows it."""
         self._fetch = following.fetch
         self._vault = vault
+        self._coming = _Coming(self)
+        self._ahead = ReadAhead(vault, self._following)
 
     async def entries(self) -> tuple[Entry, ...]:
         """All instances that are wanted, as the holders' manifests tell; before any has come."""
@@ -34,14 +38,23 @@ class Retrieving:
 
     def __aiter__(self) -> AsyncIterator[Entry]:
         """Each of them once, as soon as it is verified and durable here; those here first."""
-        return _Coming(self)
+        return self._coming
 
     async def leaf(self, entry: Entry, index: int) -> bytes:
         """The next mebibyte of an instance that has come, verified."""
-        archive = self._vault.archive
-        return await self._vault.read(
-            lambda: archive.read_leaf(entry.root, index, entry.transfer_syntax)
-        )
+        return await self._ahead.leaf((entry, index))
+
+    async def read_ahead(self) -> None:
+        """Read leaves before they are asked for, until cancelled."""
+        await self._ahead.run()
+
+    def _following(self, last: Leaf, count: int) -> Sequence[Leaf]:
+        """The rest of this instance, then those that are ready to be given."""
+        entry, index = last
+        rest = [(entry, at) for at in range(index + 1, self.leaves(entry))]
+        for ready in islice(reversed(self._coming.ready), count):
+            rest += [(ready, at) for at in range(min(self.leaves(ready), count))]
+        return rest[:count]
 
     async def rewritten(self, entry: Entry, transfer_syntax: str) -> bytes:
         """An instance that has come, in another byte order or with other VRs."""
@@ -68,7 +81,8 @@ class _Coming:
     def __init__(self, retrieving: Retrieving) -> None:
         self._retrieving = retrieving
         self._wanted: set[Entry] | None = None
-        self._ready: list[Entry] = []
+        self.ready: list[Entry] = []
+        """Those that were not given yet, the next one last."""
         self._landed = 0
 
     def __aiter__(self) -> "_Coming":
@@ -78,16 +92,16 @@ class _Coming:
         fetch = self._retrieving._fetch  # noqa: SLF001  (one noun in two classes)
         if self._wanted is None:
             self._wanted = set(await self._retrieving.entries())
-            self._ready = list(reversed(fetch.present))
-        while not self._ready:
+            self.ready = list(reversed(fetch.present))
+        while not self.ready:
             if self._landed < len(fetch.landed):
                 entry = fetch.landed[self._landed]
                 self._landed += 1
                 if entry in self._wanted:  # not what lost in a conflict
-                    self._ready.append(entry)
+                    self.ready.append(entry)
             elif fetch.over.is_set():
                 raise StopAsyncIteration
             else:
                 await fetch.news.wait()
         await trio.lowlevel.checkpoint()
-        return self._ready.pop()
+        return self.ready.pop()

@@ -295,6 +295,9 @@ class FakeRetrieving:
             raise Damaged("Its bytes have changed.")
         return piece
 
+    async def read_ahead(self) -> None:
+        await trio.sleep_forever()
+
 
 def commitments_in_memory() -> Commitments:
     """A table of nobody's disk; its wall clock is trio's, so that tests can invent the time."""

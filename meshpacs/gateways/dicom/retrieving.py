@@ -262,7 +262,10 @@ class _Retrieval:
             self._tally, self._fixed = Tally(len(entries)), True
             async with way(entries) as store:
                 for source, some in wanted:
-                    await self._send(source, some, store)
+                    async with trio.open_nursery() as beside:
+                        beside.start_soon(source.read_ahead)
+                        await self._send(source, some, store)
+                        beside.cancel_scope.cancel()
 
     def _selected(self, data: bytes | None) -> Selected:
         if data is None:

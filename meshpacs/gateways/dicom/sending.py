@@ -94,5 +94,5 @@ async def send_instance(
                     raise Unavailable(what) from fault
             last = index >= count - 1
             body = data_pdus(context.id, piece, room, last=last)
-            await put(head + b"".join(part for pdu in body for part in pdu))
+            await put(b"".join((head, *(part for pdu in body for part in pdu))))
             head = b""
