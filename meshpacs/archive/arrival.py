@@ -31,6 +31,7 @@ from meshpacs.archive.part10 import (
     make_preface,
     read_preface,
 )
+from meshpacs.archive.window import memory_reader
 from meshpacs.model.content import Content, content_root
 from meshpacs.model.ids import Digest
 from meshpacs.model.limits import INSTANCE_BYTES, LEAF_BYTES
@@ -115,6 +116,7 @@ class Arrival:
         self._came_from = came_from or (announced.calling_ae if announced else "")
         self._selection = selection
         self._digests = LeafDigests()
+        self._at_hand = memoryview(b"")
         self._head: bytearray | None = bytearray()
         self._preface = Preface("", 0)
         self._offset = 0
@@ -167,6 +169,19 @@ class Arrival:
         elif not self._head:
             self._head += view
 
+    def write_hashed(self, data: memoryview, digests: LeafDigests) -> None:
+        """Take all or the first of an announced data set, which has passed by `digests` already.
+
+        `data` must stay as it is until `commit`, which looks at it instead of reading it again.
+
+        Raises:
+            MeshError: the disk is full or failing.
+        """
+        assert self._head is None, "what was not announced has a preface, which is not hashed"
+        assert not self._digests.size, "it is the first"
+        self._digests, self._at_hand = digests, data
+        self._put(data)
+
     def _begin(self, preface: Preface, head: memoryview) -> None:
         self._head = None
         self._preface = preface
@@ -193,7 +208,7 @@ class Arrival:
                 self._begin(preface, memoryview(self._head))
             leaves, root = self._digests.finish()
             content = Content(self._preface.transfer_syntax, self._digests.size, root)
-            header = scan_file(self._stores, self._file, self._offset, content)
+            header = self._scan(content)
             self._check(header)
             if self._offset == 0:
                 self._prepend(
@@ -211,6 +226,12 @@ class Arrival:
             return verdict
         finally:
             self.discard()
+
+    def _scan(self, content: Content) -> Header:
+        if len(self._at_hand) < content.size_bytes:
+            return scan_file(self._stores, self._file, self._offset, content)
+        read = memory_reader(self._at_hand)
+        return scan(read, content.size_bytes, content.transfer_syntax, self._stores.codec)
 
     def _check(self, header: Header) -> None:
         said = self._announced

@@ -1,7 +1,9 @@
 """One instance on its way in by a front door: its pieces gathered, written and kept in threads.
 
 A trip to a thread costs more than a small write, so pieces are gathered up to `HELD_BYTES` and an
-instance below that makes one trip: open, write, hash, make durable, commit.
+instance below that makes one trip: open, write, make durable, commit. The first `HELD_BYTES` are
+hashed as they come, while their sender is still sending; of a larger instance the rest is hashed in
+the thread, because the event loop is not to do so for long.
 """
 
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from typing import Self, TypeVar
 
 import trio
 
-from meshpacs.archive.arrival import Announced, Arrival
+from meshpacs.archive.arrival import Announced, Arrival, LeafDigests
 from meshpacs.archive.faults import DiskFull, Reason, Refused
 from meshpacs.archive.filing import Verdict
 from meshpacs.model.errors import MeshError
@@ -40,6 +42,8 @@ class Arriving:
         self._held = memoryview(b"")
         self._size = 0
         """Bytes gathered in it."""
+        self._digests: LeafDigests | None = LeafDigests()
+        """Of the first that were gathered, until they have gone to a thread."""
         self._arrival: Arrival | None = None
         """Opened and neither committed nor discarded."""
 
@@ -68,6 +72,8 @@ class Arriving:
         while data:
             piece = data[: len(self._held) - self._size]
             self._held[self._size : self._size + len(piece)] = piece
+            if self._digests is not None:
+                self._digests.update(piece)
             self._size += len(piece)
             data = data[len(piece) :]
             if self._size == len(self._held):
@@ -87,8 +93,12 @@ class Arriving:
         """In a thread."""
         if self._arrival is None:
             self._arrival = self._vault.archive.arrive(self._announced)
-        size, self._size = self._size, 0
-        self._arrival.write(self._held[:size])
+        held, self._size = self._held[: self._size], 0
+        if self._digests is not None:
+            digests, self._digests = self._digests, None
+            self._arrival.write_hashed(held, digests)
+        else:
+            self._arrival.write(held)
         return self._arrival
 
     def _finish(self) -> Kept:
