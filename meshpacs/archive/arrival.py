@@ -323,12 +323,11 @@ def file_away(stores: Stores, file: BinaryIO, candidate: Candidate) -> Verdict:
 def _unchanged(stores: Stores, candidate: Candidate) -> Verdict | None:
     """Whether this very instance is here already, before anything is written for it."""
     header, content = candidate.header, candidate.content
-    with stores.index.reading() as con:
-        row = con.execute(
-            "SELECT own, offset, fetched FROM instances JOIN contents USING (content)"
-            " WHERE sop_uid = ? AND root = ? AND transfer_syntax = ?",
-            (header.sop_uid, content.root, content.transfer_syntax),
-        ).fetchone()
+    row = stores.index.look(
+        "SELECT own, offset, fetched FROM instances JOIN contents USING (content)"
+        " WHERE sop_uid = ? AND root = ? AND transfer_syntax = ? LIMIT 1",
+        header.sop_uid, content.root, content.transfer_syntax,
+    )  # fmt: skip
     if row is None or (candidate.own and not row[0]):
         return None
     name = BlobName(content.root, content.transfer_syntax, fetched=bool(row[2]))

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from meshpacs.archive.faults import disk_fault
 from meshpacs.model.errors import LocalFault, MeshError
@@ -147,6 +147,18 @@ class Index:
         except sqlite3.Error as error:
             raise disk_fault(error, self.path) from error
 
+    def look(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+        """The first row of one statement: by itself it sees one state of the index."""
+        try:
+            con = self._borrow()
+            try:
+                row: tuple[Any, ...] | None = con.execute(statement, values).fetchone()
+                return row
+            finally:
+                self._give_back(con)
+        except sqlite3.Error as error:
+            raise disk_fault(error, self.path) from error
+
     def _borrow(self) -> sqlite3.Connection:
         with self._queue_lock:
             if self._closed:
@@ -191,9 +203,10 @@ class Index:
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             for ticket in batch:
-                self._do(ticket, transaction)
-            self._sync_folders(transaction.folders)
-            self._writer.execute("COMMIT")
+                self._do(ticket, transaction, alone=len(batch) == 1)
+            if self._writer.in_transaction:
+                self._sync_folders(transaction.folders)
+                self._writer.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
             self._fail(batch, transaction, error)
         except BaseException as error:
@@ -217,18 +230,20 @@ class Index:
             for folder in folders:
                 self._sync_folder(folder)
 
-    def _do(self, ticket: _Ticket[object], transaction: Transaction) -> None:
+    def _do(self, ticket: _Ticket[object], transaction: Transaction, *, alone: bool) -> None:
         undone = len(transaction.undo)
-        self._writer.execute("SAVEPOINT ticket")
+        if not alone:
+            self._writer.execute("SAVEPOINT ticket")
         try:
             ticket.result = ticket.work(transaction)
         except (MeshError, OSError) as error:
-            self._writer.execute("ROLLBACK TO ticket")
+            self._writer.execute("ROLLBACK" if alone else "ROLLBACK TO ticket")
             for act in reversed(transaction.undo[undone:]):
                 act()
             del transaction.undo[undone:]
             ticket.error = disk_fault(error, self.path) if isinstance(error, OSError) else error
-        self._writer.execute("RELEASE ticket")
+        if not alone:
+            self._writer.execute("RELEASE ticket")
 
     def _fail(
         self, batch: list[_Ticket[object]], transaction: Transaction, error: Exception

@@ -59,7 +59,8 @@ class Header:
 
     def part(self, *levels: Level) -> Record:
         """The attributes of these levels."""
-        return {tag: v for tag, v in self.record.items() if any(tag in TAGS[x] for x in levels)}
+        wanted = frozenset().union(*(TAGS[level] for level in levels))
+        return {tag: value for tag, value in self.record.items() if tag in wanted}
 
 
 def scan(read: Read, size: int, transfer_syntax: str, default: str) -> Header:
