@@ -51,12 +51,13 @@ def bench(ground: Ground) -> list[Figure]:
         raise Unmeasurable(
             f"{', '.join(missing)} of DCMTK is not installed (Debian: apt-get install dcmtk)."
         )
-    if not _has_orthanc():
+    if not has_orthanc():
         ground.say("Orthanc is not installed (Debian: apt-get install orthanc); left out")
-    return [*_transfers(ground), *_questions(ground)]
+    return [*transfers(ground), *_questions(ground)]
 
 
-def _has_orthanc() -> bool:
+def has_orthanc() -> bool:
+    """Whether it is installed."""
     try:
         return bool(program())
     except NotHere:
@@ -125,7 +126,8 @@ def _sizes(ground: Ground) -> tuple[int, int]:
     return ground.size(COUNT, 10), ground.size(SHARE, 5)
 
 
-def _transfers(ground: Ground) -> list[Figure]:
+def transfers(ground: Ground) -> list[Figure]:
+    """Rounds of storing, retrieving and being asked meanwhile."""
     asked: list[int] = []
     p95s: list[float] = []
     with ground.room("dimse") as room, ExitStack() as stack:
@@ -135,7 +137,7 @@ def _transfers(ground: Ground) -> list[Figure]:
         clinic.run("dicom", "ae", "add", RECEIVER, f"127.0.0.1:{port}")
         clinic.up()
         sides = _Sides(_Side(clinic.dicom_port, OURS))
-        if _has_orthanc():
+        if has_orthanc():
             stock = stack.enter_context(_orthanc(room / "stock", STOCK, port))
             tuned = stack.enter_context(_orthanc(room / "tuned", NODELAY, port))
             sides.stock = _Side(stock.dicom_port, THEIRS)
@@ -293,7 +295,7 @@ def _questions(ground: Ground) -> list[Figure]:
             clinic.up()
             ours = stack.enter_context(asking(clinic.dicom_port, OURS))
             theirs = None
-            if _has_orthanc():
+            if has_orthanc():
                 # As it comes, it would be slower by 40 ms a question: not its search, its TCP.
                 other = stack.enter_context(_orthanc(room / "orthanc", NODELAY))
                 ground.say("filling Orthanc with the same studies")
