@@ -2,7 +2,9 @@
 
 `negotiate` is the acceptor's side; `agreed` reads the answer on the requestor's. The acceptor
 takes the first transfer syntax that the requestor proposes of those it knows, unless it prefers
-some: for storage that keeps what the sender has, for queries it saves a conversion.
+some: for storage that keeps what the sender has, for queries it saves a conversion. Where the
+requestor is to be the SCP, in a C-GET, the sender is the acceptor, which does not know yet what it
+will send on a context: it takes what it could turn everything into.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,6 +44,8 @@ class Offer:
     """Whether it agrees that the requestor is the SCP and it the SCU, where proposed."""
     scp: bool = True
     """Whether it agrees that the requestor is the SCU and it the SCP."""
+    sends: tuple[str, ...] = ()
+    """Where the requestor is the SCP: those that are taken before its first, the best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +95,6 @@ def negotiate(
         if found is None:
             answers.append(_refused(wanted, Result.ABSTRACT_SYNTAX_NOT_SUPPORTED))
             continue
-        syntax = _choose(wanted.transfer_syntaxes, found.transfer_syntaxes)
-        if syntax is None:
-            answers.append(_refused(wanted, Result.TRANSFER_SYNTAXES_NOT_SUPPORTED))
-            continue
         # Without a role the requestor is the SCU; a 1 may be turned down, a 0 may not be turned up
         # (PS3.7 D.3.3.4).
         asked = proposed.get(wanted.abstract_syntax)
@@ -102,6 +102,11 @@ def negotiate(
         scp = found.scu and asked is not None and asked.scp
         if not scu and not scp:
             answers.append(_refused(wanted, Result.ABSTRACT_SYNTAX_NOT_SUPPORTED))
+            continue
+        sends = found.sends if scp else ()
+        syntax = _choose(wanted.transfer_syntaxes, found.transfer_syntaxes, sends)
+        if syntax is None:
+            answers.append(_refused(wanted, Result.TRANSFER_SYNTAXES_NOT_SUPPORTED))
             continue
         answers.append(AnsweredContext(wanted.id, Result.ACCEPTED, syntax))
         if asked is not None:
@@ -161,7 +166,12 @@ def _refused(wanted: ProposedContext, result: Result) -> AnsweredContext:
     return AnsweredContext(wanted.id, result, wanted.transfer_syntaxes[0])
 
 
-def _choose(proposed: Sequence[str], known: tuple[str, ...] | None) -> str | None:
+def _choose(
+    proposed: Sequence[str], known: tuple[str, ...] | None, first: tuple[str, ...]
+) -> str | None:
+    for syntax in first:
+        if syntax in proposed:
+            return syntax
     if known is None:
         return next((syntax for syntax in proposed if _is_standard(syntax)), None)
     return next((syntax for syntax in known if syntax in proposed), None)

@@ -4,6 +4,7 @@ A TOML file that people may edit and `meshpacs dicom ae` writes. A running node 
 `LOOK_S`; a change is taken whole, or kept out and told.
 """
 
+import difflib
 import ipaddress
 import socket
 import tomllib
@@ -15,6 +16,7 @@ import msgspec
 import structlog
 import trio
 
+from meshpacs.dimse.syntaxes import KEYWORDS, find_syntax
 from meshpacs.model.address import parse_address, write_address
 from meshpacs.model.errors import LocalFault
 from meshpacs.node.config import is_ae_title
@@ -52,6 +54,9 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What it may ask of us."""
     tls: bool = False
     """Whether it is sent to over TLS."""
+    prefer: str = ""
+    """A transfer syntax, by keyword or UID, that it is sent instances in where it takes it and
+    they can be had so; empty: as they are stored, where it takes that."""
 
     @property
     def address(self) -> str:
@@ -112,6 +117,12 @@ def check_entry(entry: Entry, where: str) -> None:
             f"{where}: {entry.title}: there is no service {unknown[0]!r}.",
             f"Services are {', '.join(SERVICES)}.",
         )
+    if entry.prefer and find_syntax(entry.prefer) is None:
+        near = difflib.get_close_matches(entry.prefer, KEYWORDS, n=1, cutoff=0.3)
+        raise LocalFault(
+            f"{where}: {entry.title}: {entry.prefer!r} is no transfer syntax.",
+            f"Did you mean {near[0]}?" if near else f"Say one of {', '.join(KEYWORDS)}.",
+        )
     if not 0 <= entry.port <= 65535:
         raise LocalFault(f"{where}: {entry.title}: {entry.port} is no port.", "Say 1 to 65535.")
     if entry.host == ANYWHERE or _network(entry.host) is not None:
@@ -170,6 +181,13 @@ class Book:
             if entry.title == title and self._from(entry, host):
                 found.update(entry.services)
         return frozenset(found)
+
+    def prefers(self, title: str, host: str) -> str | None:
+        """The transfer syntax that this caller is best sent."""
+        for entry in self._listed.entries:
+            if entry.title == title and entry.prefer and self._from(entry, host):
+                return find_syntax(entry.prefer)
+        return None
 
     def destination(self, title: str) -> tuple[Entry, ...]:
         """Where instances for this title are to be sent: one entry, none, or several."""

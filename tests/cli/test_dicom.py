@@ -142,6 +142,8 @@ def test_machines_are_added_listed_and_removed(home: Path) -> None:
         "worklist",
         "commit",
     ]
+    ae(home, "add", "WARD", "2001:db8::/32", "--prefer", "ImplicitVRLittleEndian")
+    assert "prefers ImplicitVRLittleEndian" in ae(home, "list")
     ae(home, "remove", "VIEWER", "--host", "2001:db8::7")
     ae(home, "remove", "CT1")
     assert [e.title for e in read_book(home / "dicom-aes.toml")] == ["VIEWER", "WARD"]
@@ -154,6 +156,7 @@ def test_machines_are_added_listed_and_removed(home: Path) -> None:
         (("add", "X Y Z TOO LONG TITLE", "h"), "no AE title"),
         (("add", "X", "h", "--service", "print"), "no service 'print'"),
         (("add", "X", "h:ninety"), "has no port"),
+        (("add", "X", "h", "--prefer", "ExplicitVR"), "Did you mean ExplicitVR"),
     ],
 )
 def test_what_cannot_be_is_said_and_changes_nothing(

@@ -68,6 +68,27 @@ def test_each_context_is_answered_for_itself() -> None:
     assert agreement.max_length == 16384
 
 
+@pytest.mark.parametrize(
+    ("role", "proposed", "taken"),
+    [
+        (Role(CT, scu=False, scp=True), (JPEG, IMPLICIT_LITTLE, EXPLICIT_LITTLE), EXPLICIT_LITTLE),
+        (Role(CT, scu=False, scp=True), (JPEG, IMPLICIT_LITTLE), IMPLICIT_LITTLE),
+        (Role(CT, scu=False, scp=True), (JPEG, "1.2.840.10008.1.2.4.70"), JPEG),
+        (Role(CT, scu=True, scp=False), (JPEG, EXPLICIT_LITTLE), JPEG),
+        (None, (JPEG, EXPLICIT_LITTLE), JPEG),
+    ],
+)
+def test_where_we_send_we_take_what_everything_can_be_turned_into(
+    role: Role | None, proposed: tuple[str, ...], taken: str
+) -> None:
+    _, agreement = negotiate(
+        request(ProposedContext(1, CT, proposed), roles=(role,) if role else ()),
+        {CT: Offer(None, scu=True, sends=(EXPLICIT_LITTLE, IMPLICIT_LITTLE))}.get,
+        lambda _: False,
+    )
+    assert agreement.contexts[1].transfer_syntax == taken
+
+
 def test_what_was_not_proposed_is_not_answered() -> None:
     answer, _ = negotiate(request(ProposedContext(1, CT, (JPEG,))), OFFERS.get, lambda _: True)
     user = answer.user

@@ -37,6 +37,17 @@ def test_a_book_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert WARD.address == "198.51.100.0/24"
 
 
+async def test_a_caller_has_the_transfer_syntax_that_it_is_best_sent(tmp_path: Path) -> None:
+    implicit = Entry("WARD", "192.0.2.0/24", prefer="ImplicitVRLittleEndian")
+    by_uid = Entry("WARD", "198.51.100.0/24", prefer="1.2.840.10008.1.2.1")
+    write_book(tmp_path / "aes.toml", [CT, implicit, by_uid])
+    async with watched(tmp_path / "aes.toml") as book:
+        assert book.prefers("WARD", "192.0.2.9") == "1.2.840.10008.1.2"
+        assert book.prefers("WARD", "198.51.100.9") == "1.2.840.10008.1.2.1"
+        assert book.prefers("WARD", "203.0.113.9") is None
+        assert book.prefers("CT1", "192.0.2.7") is None
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [
@@ -47,6 +58,7 @@ def test_a_book_is_read_as_it_was_written(tmp_path: Path) -> None:
         ("[[ae]]\ntitle = ''\nhost = 'h'", "no AE title"),
         ("[[ae]]\ntitle = 'X'\nhost = 'h'\nservices = ['print']", "no service 'print'"),
         ("[[ae]]\ntitle = 'X'\nhost = 'h'\nport = 70000", "70000 is no port"),
+        ("[[ae]]\ntitle = 'X'\nhost = 'h'\nprefer = 'ExplicitLE'", "'ExplicitLE' is no transfer"),
         ("[[ae]]\ntitle = 'X'\nhost = 'h h'", "no host"),
         ("[[ae]]\ntitle = 'X'\nhost = '*'\nport = 104", "nothing can be sent"),
     ],

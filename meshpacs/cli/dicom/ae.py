@@ -27,12 +27,19 @@ def ae() -> None:
     help="What it may ask for: echo, store, find, get, move, worklist, commit. Default: all.",
 )
 @click.option("--tls", "over_tls", is_flag=True, help="It is sent to over TLS.")
+@click.option(
+    "--prefer",
+    metavar="SYNTAX",
+    default="",
+    help="The transfer syntax that it is best sent, by DICOM's keyword or UID. Default: as stored.",
+)
 @json_option
 @home_option
 def add(
     title: str,
     host: str,
     services: tuple[str, ...],
+    prefer: str,
     *,
     over_tls: bool,
     as_json: bool,
@@ -47,7 +54,7 @@ def add(
 
     home.require_made()
     name, port = _split(host)
-    entry = Entry(title, name, port, services or SERVICES, tls=over_tls)
+    entry = Entry(title, name, port, services or SERVICES, tls=over_tls, prefer=prefer)
     check_entry(entry, "the command line")
     others = [e for e in read_book(home.ae_book) if (e.title, e.host) != (title, name)]
     write_book(home.ae_book, [*others, entry])
@@ -98,12 +105,14 @@ def _tell(file: Path, entries: Any, *, as_json: bool) -> None:
     from meshpacs.cli.screen import print_json, safe
 
     if as_json:
-        fields = ("title", "host", "port", "services", "tls")
+        fields = ("title", "host", "port", "services", "tls", "prefer")
         known = [{name: getattr(entry, name) for name in fields} for entry in entries]
         print_json({"file": str(file), "ae": known})
         return
     for entry in entries:
         where = safe(entry.address) + (" over TLS" if entry.tls else "")
-        click.echo(f"{safe(entry.title):<16}  {where:<28}  {' '.join(entry.services)}")
+        services = " ".join(entry.services)
+        prefer = f"  prefers {entry.prefer}" if entry.prefer else ""
+        click.echo(f"{safe(entry.title):<16}  {where:<28}  {services}{prefer}")
     if not entries:
         click.echo("No machine is known but this one, which may do everything.")

@@ -34,6 +34,10 @@ class Allowing(Protocol):
         """The services that this caller may use from there; none for a stranger."""
         ...
 
+    def prefers(self, title: str, host: str) -> str | None:
+        """The transfer syntax that this caller is best sent."""
+        ...
+
     def destination(self, title: str) -> tuple[Entry, ...]:
         """Where instances for this title are to be sent: one entry, none, or several."""
         ...

@@ -42,6 +42,10 @@ class Strangers:
         del title, host
         return frozenset()
 
+    def prefers(self, title: str, host: str) -> str | None:
+        del title, host
+        return None
+
     def destination(self, title: str) -> tuple[Entry, ...]:
         del title
         return ()
