@@ -271,8 +271,36 @@ COMMITMENTS_KEPT = 1_024
 """Requests that were reported or given up and are still remembered. A guess."""
 
 REWRITTEN_BYTES = 1024**3
-"""One data set that is rewritten in another byte order or with other VRs; it is then three times
-in memory. A guess: CT, MR and US without compression stay below."""
+"""One data set that is rewritten in another byte order or with other VRs, or the decoded pixels of
+one; it is then three times in memory. A guess: CT, MR and US without compression stay below."""
+
+REWRITTEN_AT_ONCE = 4
+"""Data sets that are being rewritten or decoded, or were, are large and not sent yet. A guess."""
+
+REWRITTEN_FREE_BYTES = 4 * 1024 * 1024
+"""Up to so many bytes a rewritten data set takes no place while it is sent: 64 associations have
+256 MiB of them. A guess: most CT and MR are below."""
+
+DECODERS = 2
+"""Processes that decode compressed pixels at once, each on one processor. A guess."""
+
+DECODE_S = 300
+"""Seconds that one instance may take to decode, then its process is killed. A guess: JPEG 2000 has
+5 to 20 MB of pixels a second (measured, one processor, busy with other things)."""
+
+DECODER_IDLE_S = 300
+"""Seconds without work after which such a process ends, and gives its memory back. A guess."""
+
+DECODER_SPARE_BYTES = 512 * 1024 * 1024
+"""Memory that a decoder may take for one instance beside `DECODER_COPIES` of its pixels. A guess:
+OpenJPEG holds a frame four times as wide."""
+
+DECODER_COPIES = 4
+"""How often decoded pixels may be in a decoder's memory: as frames, as one value, as a data set and
+once in between."""
+
+DECODER_ANSWER_BYTES = 4096
+"""Why a decoder could not decode. A guess: a sentence."""
 
 DICOM_ASSOCIATIONS = 64
 """Associations of all callers at once; more are rejected as beyond a local limit. A guess."""

@@ -28,6 +28,7 @@ from meshpacs.node.mesh import Finding
 from meshpacs.node.promising import HeldHere, Promising
 from meshpacs.node.removing import Removing
 from meshpacs.node.retrieving import Retrieving
+from meshpacs.node.rewriting import Rewriter
 from meshpacs.node.rooms import Rooms
 from meshpacs.node.selection import Selection
 from meshpacs.node.status import Standing
@@ -101,6 +102,7 @@ class LivingMesh:
         fetcher: Fetcher,
         removing: Removing,
         watch: Watch,
+        rewriter: Rewriter,
         stopping: trio.Event,
     ) -> None:
         """`stopping` is set when somebody wants the node to stop."""
@@ -108,6 +110,7 @@ class LivingMesh:
         self._membership = membership
         self._fetcher = fetcher
         self._removing = removing
+        self._rewriter = rewriter
         self._standing = Standing(rooms, membership, watch)
         self._stopping = stopping
         self._imports = trio.CapacityLimiter(IMPORTS)
@@ -170,7 +173,7 @@ class LivingMesh:
     ) -> AsyncIterator[Retrieving]:
         """A study, or a part of it, wherever it is; see `mesh.Mesh.retrieve`."""
         async with self._fetcher.fetch(Selection(study_uid, series, instances)) as following:
-            yield Retrieving(following, self._rooms.vault)
+            yield Retrieving(following, self._rooms.vault, self._rewriter)
 
     def arrival(
         self, sop_class: str, sop_uid: str, transfer_syntax: str, calling_ae: str
@@ -178,6 +181,11 @@ class LivingMesh:
         """Take in one data set that a sender has announced, piece by piece."""
         announced = Announced(sop_class, sop_uid, transfer_syntax, calling_ae)
         return Arriving(self._rooms.vault, announced)
+
+    @property
+    def decodable(self) -> frozenset[str]:
+        """Compressed transfer syntaxes that can be decoded here."""
+        return self._rewriter.decodable
 
     @property
     def node(self) -> NodeId:

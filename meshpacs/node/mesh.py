@@ -115,10 +115,13 @@ class Retrieving(Protocol):
         """Read pieces before they are asked for, until cancelled: for a task beside the asking."""
         ...
 
-    async def rewritten(self, entry: Entry, transfer_syntax: str) -> bytes:
-        """The whole data set in another byte order or with other VRs, values unchanged.
+    def rewritten(
+        self, entry: Entry, transfer_syntax: str
+    ) -> AbstractAsyncContextManager[bytes | bytearray]:
+        """The whole data set in another byte order or with other VRs, values unchanged, and with
+        compressed pixels decoded; to be left once it was sent, as it takes room meanwhile.
 
-        Raises:
+        Raises (on entering):
             MeshError: it cannot be read, or not be written so; the error says why.
         """
         ...
@@ -176,6 +179,13 @@ class Mesh(Protocol):
         self, sop_class: str, sop_uid: str, transfer_syntax: str, calling_ae: str
     ) -> AbstractAsyncContextManager[Arriving]:
         """Take in one data set that a sender has announced, piece by piece."""
+        ...
+
+    @property
+    def decodable(self) -> frozenset[str]:
+        """Compressed transfer syntaxes that `Retrieving.rewritten` can decode here: none without
+        the extra `meshpacs[pixel]`.
+        """
         ...
 
     @property

@@ -24,6 +24,7 @@ from meshpacs.model.ids import Micros, NodeId
 from meshpacs.node.clock import Clock, wall_us
 from meshpacs.node.commitments import Commitments
 from meshpacs.node.config import MIB, ConfigFile
+from meshpacs.node.decoders import Decoders
 from meshpacs.node.disk import Watch
 from meshpacs.node.driver import Driver
 from meshpacs.node.fetcher import Fetcher
@@ -36,6 +37,7 @@ from meshpacs.node.manifests import Contributions
 from meshpacs.node.membership import Membership
 from meshpacs.node.meters import Meters
 from meshpacs.node.removing import Removing
+from meshpacs.node.rewriting import Rewriter
 from meshpacs.node.rooms import Rooms
 from meshpacs.node.serving import Serving
 from meshpacs.node.switchboard import Switchboard
@@ -170,11 +172,15 @@ async def _running(
             listening=list(rooms.listening),
             boot=rooms.boot,
         )
+        decoders = Decoders()
         try:
-            living = LivingMesh(rooms, membership, fetcher, making.removing, watch, stopping)
+            living = LivingMesh(
+                rooms, membership, fetcher, making.removing, watch, Rewriter(decoders), stopping
+            )
             yield Node(living, rooms, stopping)
         finally:
             with trio.move_on_after(SETTLE_S, shield=True):
+                await decoders.close()
                 await _settle(rooms.ledger)
             nursery.cancel_scope.cancel()
 

@@ -5,6 +5,7 @@ A zip file's member can be read only once, so it is unpacked into a folder of ou
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,12 +16,11 @@ from meshpacs.archive.faults import Reason, Refused, unreadable
 from meshpacs.archive.indexed import Header, scan
 from meshpacs.archive.ingest import SKIPPED
 from meshpacs.archive.part10 import Preface, read_preface
-from meshpacs.archive.rewriting import rewrite
 from meshpacs.archive.sources import Media, Source, Trouble
 from meshpacs.model.charsets import default_codec
 from meshpacs.model.content import Entry, content_root, leaf_count
-from meshpacs.model.errors import Unavailable
-from meshpacs.model.limits import LEAF_BYTES, PREFACE_BYTES, REWRITTEN_BYTES
+from meshpacs.model.limits import LEAF_BYTES, PREFACE_BYTES
+from meshpacs.node.rewriting import Rewriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,11 @@ class _Place:
 class Outgoing:
     """Implements `mesh.Retrieving` for files."""
 
-    def __init__(self, paths: Sequence[Path], folder: Path, default_charset: str) -> None:
+    def __init__(
+        self, paths: Sequence[Path], folder: Path, default_charset: str, rewriter: Rewriter
+    ) -> None:
         """`folder` is for what zip files hold; whoever made it removes it."""
+        self._rewriter = rewriter
         self._paths = paths
         self._folder = folder
         self._codec = default_codec(default_charset)
@@ -140,18 +143,15 @@ class Outgoing:
             _piece, place, at, min(LEAF_BYTES, entry.size_bytes - at)
         )
 
-    async def rewritten(self, entry: Entry, transfer_syntax: str) -> bytes:
-        """The instance that came last, in another byte order or with other VRs."""
-        if entry.size_bytes > REWRITTEN_BYTES:
-            raise Unavailable(f"More than {REWRITTEN_BYTES} bytes are not rewritten.")
+    def rewritten(
+        self, entry: Entry, transfer_syntax: str
+    ) -> AbstractAsyncContextManager[bytes | bytearray]:
+        """The instance that came last, in another transfer syntax; see `mesh.Retrieving`."""
         place = self._place
         assert place is not None, "it has come"
-
-        def work() -> bytes:
-            data = _piece(place, 0, entry.size_bytes)
-            return rewrite(data, entry.transfer_syntax, transfer_syntax)
-
-        return await trio.to_thread.run_sync(work)
+        return self._rewriter.rewritten(
+            entry, transfer_syntax, lambda: _piece(place, 0, entry.size_bytes)
+        )
 
 
 def _piece(place: _Place, at: int, size: int) -> bytes:

@@ -1,31 +1,28 @@
 """Instances for somebody who retrieves: what is wanted, and each as soon as it can be read here."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from itertools import islice
 
 import trio
 
-from meshpacs.archive.rewriting import rewrite
 from meshpacs.model.content import Entry, leaf_count
-from meshpacs.model.errors import Unavailable
-from meshpacs.model.limits import REWRITTEN_BYTES
 from meshpacs.node.ahead import Leaf, ReadAhead
 from meshpacs.node.fetcher import Following
+from meshpacs.node.rewriting import Rewriter
 from meshpacs.node.vault import Vault
-
-_REWRITING = trio.CapacityLimiter(2)
-"""Data sets rewritten at once: each is whole in memory. A guess."""
 
 
 class Retrieving:
     """Implements `mesh.Retrieving`: a fetch, seen by who wants its instances one by one."""
 
-    def __init__(self, following: Following, vault: Vault) -> None:
+    def __init__(self, following: Following, vault: Vault, rewriter: Rewriter) -> None:
         """The fetch goes on as long as somebody follows it."""
         self._fetch = following.fetch
         self._vault = vault
         self._coming = _Coming(self)
         self._ahead = ReadAhead(vault, self._following)
+        self._rewriter = rewriter
 
     async def entries(self) -> tuple[Entry, ...]:
         """All instances that are wanted, as the holders' manifests tell; before any has come."""
@@ -56,18 +53,17 @@ class Retrieving:
             rest += [(ready, at) for at in range(min(self.leaves(ready), count))]
         return rest[:count]
 
-    async def rewritten(self, entry: Entry, transfer_syntax: str) -> bytes:
-        """An instance that has come, in another byte order or with other VRs."""
+    def rewritten(
+        self, entry: Entry, transfer_syntax: str
+    ) -> AbstractAsyncContextManager[bytes | bytearray]:
+        """An instance that has come, in another transfer syntax; see `mesh.Retrieving`."""
         archive = self._vault.archive
 
-        def work() -> bytes:
-            if entry.size_bytes > REWRITTEN_BYTES:
-                raise Unavailable(f"More than {REWRITTEN_BYTES} bytes are not rewritten.")
+        def read() -> bytes:
             leaves = range(leaf_count(entry.size_bytes))
-            data = b"".join(archive.read_leaf(entry.root, n, entry.transfer_syntax) for n in leaves)
-            return rewrite(data, entry.transfer_syntax, transfer_syntax)
+            return b"".join(archive.read_leaf(entry.root, n, entry.transfer_syntax) for n in leaves)
 
-        return await trio.to_thread.run_sync(work, limiter=_REWRITING, abandon_on_cancel=True)
+        return self._rewriter.rewritten(entry, transfer_syntax, read)
 
     @staticmethod
     def leaves(entry: Entry) -> int:

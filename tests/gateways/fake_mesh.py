@@ -279,9 +279,10 @@ class FakeRetrieving:
             await trio.sleep_forever()
         raise StopAsyncIteration
 
-    async def rewritten(self, entry: Entry, transfer_syntax: str) -> bytes:
+    @asynccontextmanager
+    async def rewritten(self, entry: Entry, transfer_syntax: str) -> AsyncIterator[bytes]:
         await trio.lowlevel.checkpoint()
-        return f"{entry.sop_uid} in {transfer_syntax}".encode()
+        yield f"{entry.sop_uid} in {transfer_syntax}".encode()
 
     def leaves(self, entry: Entry) -> int:
         return leaf_count(entry.size_bytes)
@@ -371,6 +372,7 @@ class FakeMesh:
         yield FakeFetching(self.done)
 
     node = NORD
+    decodable: frozenset[str] = frozenset()
 
     @asynccontextmanager
     async def retrieve(

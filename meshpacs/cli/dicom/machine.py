@@ -50,13 +50,14 @@ def machine(
     from meshpacs.model.errors import LocalFault
     from meshpacs.node.book import read_book
 
-    title, host, port = whom, "", 0
+    title, host, port, prefer = whom, "", 0, ""
     before, at, address = whom.rpartition("@")
     known = [entry for entry in read_book(home.ae_book) if entry.title == whom and entry.port]
     if at:
         title, (host, port) = before, parse_address(address)
     elif len(known) == 1:
-        host, port, over_tls = known[0].host, known[0].port, over_tls or known[0].tls
+        (one,) = known
+        host, port, over_tls, prefer = one.host, one.port, over_tls or one.tls, one.prefer
     elif not known and ":" in whom:
         host, port = parse_address(whom)
         if called is None:
@@ -71,7 +72,7 @@ def machine(
         )
     title = called or title
     tls = _dialling(title, home) if over_tls else None
-    return Machine(host, port, title, calling or own_title(home), tls)
+    return Machine(host, port, title, calling or own_title(home), tls, prefer)
 
 
 def own_title(home: Home) -> str:

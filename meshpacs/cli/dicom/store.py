@@ -17,9 +17,13 @@ from meshpacs.node.home import Home
 
 if TYPE_CHECKING:
     from meshpacs.gateways.dicom.requesting import Machine
+    from meshpacs.node.decoders import Decoders
     from meshpacs.node.outgoing import Outgoing
 
 Json = dict[str, Any]
+
+END_S = 5.0
+"""Seconds that the decoding processes have to end. A guess."""
 
 LISTED = 20
 """Files in trouble that are named on the screen; --json names all."""
@@ -59,15 +63,17 @@ def store(
     """Send files, folders, zip files and DICOMDIR media to a DICOM machine, as a modality would.
 
     AE is a title of the AE book, TITLE@HOST:PORT, or HOST:PORT with --called. Each instance is sent
-    as it is in its file; where that transfer syntax is not accepted and it holds no compressed
-    pixels, in another one. Exits 1 if any was refused, taken with a warning or not sent.
+    as it is in its file; where that transfer syntax is not accepted, in another one: compressed
+    pixels are decoded with the extra meshpacs[pixel]. Exits 1 if any was refused, taken with a warning or not sent.
     """
     import trio
 
     from meshpacs.cli.main import INTERRUPTED
     from meshpacs.cli.screen import print_json
     from meshpacs.node.config import load_config
+    from meshpacs.node.decoders import Decoders
     from meshpacs.node.outgoing import Outgoing
+    from meshpacs.node.rewriting import Rewriter
 
     whose = machine(whom, called, calling, home, over_tls=over_tls)
     charset = load_config(home.config).default_charset
@@ -77,11 +83,12 @@ def store(
         tempfile.TemporaryDirectory(prefix="meshpacs-") as name,
         _progress(quiet=as_json) as told,
     ):
-        files = Outgoing(paths, Path(name), charset)
+        decoders = Decoders()
+        files = Outgoing(paths, Path(name), charset, Rewriter(decoders))
         try:
             for count in files.look():
                 told(f"looking: {count} instances")
-            trio.run(_send, whose, files, sent, told)
+            trio.run(_send, whose, files, decoders, sent, told)
         except KeyboardInterrupt:
             interrupted = True
     refused = [{"name": p.name, "why": p.why} for p in files.passed if p.refused]
@@ -104,7 +111,27 @@ def store(
 
 
 async def _send(
-    whose: "Machine", files: "Outgoing", sent: _Sent, told: Callable[[str], None]
+    whose: "Machine",
+    files: "Outgoing",
+    decoders: "Decoders",
+    sent: _Sent,
+    told: Callable[[str], None],
+) -> None:
+    import trio
+
+    try:
+        await _sent_all(whose, files, decoders.decodable, sent, told)
+    finally:
+        with trio.move_on_after(END_S, shield=True):
+            await decoders.close()
+
+
+async def _sent_all(
+    whose: "Machine",
+    files: "Outgoing",
+    decodable: frozenset[str],
+    sent: _Sent,
+    told: Callable[[str], None],
 ) -> None:
     from meshpacs.gateways.dicom.delivery import Delivery
     from meshpacs.gateways.dicom.sending import CannotSend
@@ -113,7 +140,7 @@ async def _send(
     if not entries:
         return
     async with AsyncExitStack() as stack:
-        delivery = Delivery(whose, entries, stack)
+        delivery = Delivery(whose, entries, stack, decodable=decodable)
         await delivery.begin()
         async for entry in files:
             try:

@@ -8,14 +8,15 @@ import trio
 from meshpacs.dimse.commands import MEDIUM, StoreRequest, StoreResponse
 from meshpacs.dimse.contexts import Context
 from meshpacs.dimse.faults import MalformedMessage
+from meshpacs.dimse.syntaxes import find_syntax
 from meshpacs.gateways.dicom.caller import Caller, Operation
 from meshpacs.gateways.dicom.requesting import Machine, Requestor, Wish, associated
 from meshpacs.gateways.dicom.sending import (
-    PLAIN,
     CannotSend,
     Originator,
     context_for,
     pairs_for,
+    pairs_of,
     send_instance,
 )
 from meshpacs.model.content import Entry
@@ -61,8 +62,16 @@ class RoundTrip:
             CannotSend: it cannot be sent; the next one may be.
             Unavailable: the association is gone.
         """
-        channel, operation = self._caller.channel, self._operation
-        context = context_for(entry, channel.agreement, to_scp=True)
+        caller, operation = self._caller, self._operation
+        channel = caller.channel
+        prefer = caller.book.prefers(caller.title, caller.host)
+        context = context_for(
+            entry,
+            channel.agreement,
+            to_scp=True,
+            decodable=caller.mesh.decodable,
+            prefer=prefer,
+        )
         self._last_id = self._last_id % 65_535 + 1
         request = StoreRequest(
             has_data=True,
@@ -97,12 +106,19 @@ class Delivery:
         *,
         priority: int = MEDIUM,
         originator: Originator = NOBODY,
+        decodable: frozenset[str] = frozenset(),
     ) -> None:
-        """Associations that are opened end with `stack`; `originator`: whose C-MOVE it is."""
+        """Associations that are opened end with `stack`.
+
+        `originator`: whose C-MOVE it is. `decodable`: compressed transfer syntaxes that the source of
+        the instances can decode.
+        """
         self._whom = whom
         self._priority, self._originator = priority, originator
         self._stack = stack
-        pairs = pairs_for(entries)
+        self._decodable = decodable
+        self._prefer = find_syntax(whom.prefer)
+        pairs = pairs_for(entries, self._decodable, self._prefer)
         most = PRESENTATION_CONTEXTS
         self._batches = [pairs[at : at + most] for at in range(0, len(pairs), most)]
         self._batch_of = {pair: n // most for n, pair in enumerate(pairs)}
@@ -137,17 +153,23 @@ class Delivery:
                 await stack.aclose()
 
     async def _way_for(self, entry: Entry) -> tuple[Requestor, Context]:
-        """As it is stored, or else rewritten, which may have been proposed in another batch."""
-        pairs = (entry.sop_class, (entry.transfer_syntax,)), (entry.sop_class, PLAIN)
+        """The best, or else another, which may have been proposed in another batch."""
         refused = CannotSend("Nothing was proposed for it.")
-        for batch in dict.fromkeys(
-            self._batch_of[pair] for pair in pairs if pair in self._batch_of
-        ):
+        pairs = pairs_of(entry, self._decodable, self._prefer)
+        for batch in dict.fromkeys(self._batch_of[pair] for pair in pairs):
             requestor = await self._requestor(batch)
             try:
-                return requestor, context_for(entry, requestor.agreement, to_scp=False)
+                context = context_for(
+                    entry,
+                    requestor.agreement,
+                    to_scp=False,
+                    decodable=self._decodable,
+                    prefer=self._prefer,
+                )
             except CannotSend as refusal:
                 refused = refusal
+            else:
+                return requestor, context
         raise refused
 
     async def store(self, source: Retrieving, entry: Entry) -> int:

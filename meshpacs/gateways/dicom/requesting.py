@@ -62,6 +62,8 @@ class Machine:
     calling: str
     tls: ssl.SSLContext | None = None
     """What TLS is spoken with to it; None: with nothing."""
+    prefer: str = ""
+    """The transfer syntax that it is best sent, by UID or name; empty: as stored."""
 
 
 @dataclass(frozen=True, slots=True)

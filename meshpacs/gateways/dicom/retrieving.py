@@ -146,10 +146,17 @@ async def move(
         except LocalFault as fault:
             raise NoRetrieval(CANNOT_PERFORM_SUB_OPERATIONS, fault.what) from fault
         async with AsyncExitStack() as stack:
-            whom = Machine(known.host, known.port, request.destination, caller.called, tls)
+            whom = Machine(
+                known.host, known.port, request.destination, caller.called, tls, known.prefer
+            )
             originator = Originator(caller.title, request.message_id)
             delivery = Delivery(
-                whom, entries, stack, priority=request.priority, originator=originator
+                whom,
+                entries,
+                stack,
+                priority=request.priority,
+                originator=originator,
+                decodable=caller.mesh.decodable,
             )
             try:
                 await delivery.begin()

@@ -1,27 +1,20 @@
-"""C-STORE as SCU: instances as they are stored, leaf by leaf, to whoever agreed to take them."""
+"""C-STORE as SCU: instances as they are stored, leaf by leaf, to whoever agreed to take them; to
+others in a transfer syntax that they took, with the same values and UIDs.
+"""
 
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from meshpacs.dimse.commands import StoreRequest
-from meshpacs.dimse.contexts import (
-    DEFLATED,
-    EXPLICIT_BIG,
-    EXPLICIT_LITTLE,
-    IMPLICIT_LITTLE,
-    Agreement,
-    Context,
-)
+from meshpacs.dimse.contexts import Agreement, Context
 from meshpacs.dimse.messages import command_pdus, data_pdus
+from meshpacs.dimse.syntaxes import DECODED, PLAIN, name_syntax
 from meshpacs.gateways.dicom.channel import Channel
 from meshpacs.model.content import Entry
 from meshpacs.model.errors import MeshError, Unavailable
+from meshpacs.model.limits import LEAF_BYTES
 from meshpacs.node.mesh import Retrieving
-
-PLAIN = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
-"""What can be written of what holds no compressed pixels."""
-
-UNCOMPRESSED = frozenset({EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED})
 
 
 class CannotSend(Exception):
@@ -36,8 +29,33 @@ class Originator:
     message_id: int = 0
 
 
-def context_for(entry: Entry, agreement: Agreement, *, to_scp: bool) -> Context:
-    """The context that an instance can be sent on: as it is stored, else with its values rewritten.
+def best_sent(decodable: frozenset[str], prefer: str | None) -> tuple[str, ...]:
+    """What to accept of what a receiver proposes for one context, before it is known what it will
+    be sent there: everything can be turned into the plain ones, if all that is compressed can.
+    """
+    return ((prefer,) if prefer else ()) + (PLAIN if decodable else ())
+
+
+def ways_for(entry: Entry, decodable: frozenset[str], prefer: str | None) -> tuple[str, ...]:
+    """The transfer syntaxes that an instance can be sent in, the best first.
+
+    `decodable`: compressed ones that are decoded here. `prefer`: what its receiver is best sent.
+    """
+    stored = entry.transfer_syntax
+    made = PLAIN if stored in PLAIN or stored in decodable else ()
+    ways = (stored, *made)
+    return tuple(dict.fromkeys((prefer, *ways) if prefer and prefer in ways else ways))
+
+
+def context_for(
+    entry: Entry,
+    agreement: Agreement,
+    *,
+    to_scp: bool,
+    decodable: frozenset[str] = frozenset(),
+    prefer: str | None = None,
+) -> Context:
+    """The context that an instance can be sent on: as it is stored, else rewritten or decoded.
 
     `to_scp`: the requestor of the association is to be its SCP (in a C-GET).
 
@@ -45,23 +63,39 @@ def context_for(entry: Entry, agreement: Agreement, *, to_scp: bool) -> Context:
         CannotSend: there is none.
     """
     usable = [c for c in agreement.of(entry.sop_class) if c.scp or not to_scp]
-    for context in usable:
-        if context.transfer_syntax == entry.transfer_syntax:
-            return context
-    for context in usable:
-        if entry.transfer_syntax in UNCOMPRESSED and context.transfer_syntax in PLAIN:
-            return context
-    raise CannotSend(f"No context was accepted for {entry.sop_class}, {entry.transfer_syntax}.")
+    for syntax in ways_for(entry, decodable, prefer):
+        for context in usable:
+            if context.transfer_syntax == syntax:
+                return context
+    accepted = sorted({name_syntax(context.transfer_syntax) for context in usable})
+    what = (
+        f"It is stored in {name_syntax(entry.transfer_syntax)}; for its SOP class "
+        f"{entry.sop_class} {', '.join(accepted) or 'nothing'} was accepted."
+    )
+    if not decodable and entry.transfer_syntax in DECODED:
+        what += " `pip install 'meshpacs[pixel]'` on this node: then it decodes such images."
+    raise CannotSend(what)
 
 
-def pairs_for(entries: Iterable[Entry]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Abstract syntaxes with the transfer syntax of each: what sending these instances needs."""
+def pairs_for(
+    entries: Iterable[Entry], decodable: frozenset[str] = frozenset(), prefer: str | None = None
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Abstract syntaxes with the transfer syntaxes of each: what sending these instances needs."""
     pairs: dict[tuple[str, tuple[str, ...]], None] = {}
     for entry in sorted(entries, key=lambda entry: entry.sop_class):
-        pairs[entry.sop_class, (entry.transfer_syntax,)] = None
-        if entry.transfer_syntax in UNCOMPRESSED:
-            pairs[entry.sop_class, PLAIN] = None
+        pairs.update(dict.fromkeys(pairs_of(entry, decodable, prefer)))
     return tuple(pairs)
+
+
+def pairs_of(
+    entry: Entry, decodable: frozenset[str], prefer: str | None
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Those of one instance, the best first; of several transfer syntaxes the acceptor picks."""
+    ways = ways_for(entry, decodable, prefer)
+    best: list[tuple[str, ...]] = [(ways[0],), (entry.transfer_syntax,)]
+    if len(ways) > 1:
+        best.append(PLAIN)
+    return tuple((entry.sop_class, syntaxes) for syntaxes in dict.fromkeys(best))
 
 
 async def send_instance(
@@ -73,12 +107,12 @@ async def send_instance(
         CannotSend: its bytes cannot be read; nothing was sent.
         Unavailable: the association is gone.
     """
+    if context.transfer_syntax != entry.transfer_syntax:
+        await _send_rewritten(channel, context, request, source, entry)
+        return
     count = source.leaves(entry)
     try:
-        if context.transfer_syntax != entry.transfer_syntax:
-            piece, count = await source.rewritten(entry, context.transfer_syntax), 1
-        else:
-            piece = await source.leaf(entry, 0) if count else b""
+        piece = await source.leaf(entry, 0) if count else b""
     except MeshError as fault:
         raise CannotSend(fault.what) from fault
     room = channel.room
@@ -96,3 +130,23 @@ async def send_instance(
             body = data_pdus(context.id, piece, room, last=last)
             await put(b"".join((head, *(part for pdu in body for part in pdu))))
             head = b""
+
+
+async def _send_rewritten(
+    channel: Channel, context: Context, request: StoreRequest, source: Retrieving, entry: Entry
+) -> None:
+    """The same, in another transfer syntax than it is stored in."""
+    async with AsyncExitStack() as stack:
+        rewritten = source.rewritten(entry, context.transfer_syntax)
+        try:
+            data = memoryview(await stack.enter_async_context(rewritten))
+        except MeshError as fault:
+            raise CannotSend(str(fault)) from fault
+        room = channel.room
+        head = command_pdus(context.id, request, room)
+        async with channel.sending() as put:
+            for at in range(0, max(len(data), 1), LEAF_BYTES):
+                piece, last = data[at : at + LEAF_BYTES], at + LEAF_BYTES >= len(data)
+                body = data_pdus(context.id, piece, room, last=last)
+                await put(head + b"".join(part for pdu in body for part in pdu))
+                head = b""

@@ -37,6 +37,7 @@ from meshpacs.gateways.dicom.reporting import Reporter
 from meshpacs.gateways.dicom.requested import Requests, take_report
 from meshpacs.gateways.dicom.retrieving import get, move
 from meshpacs.gateways.dicom.scheduling import find_steps
+from meshpacs.gateways.dicom.sending import best_sent
 from meshpacs.gateways.dicom.storing import store
 from meshpacs.gateways.dicom.titles import Titles
 from meshpacs.model.errors import Unavailable
@@ -104,12 +105,15 @@ async def serve_association(
         return
     services = house.titles.services(request.calling, host)
     private = house.private()
+    prefer = house.titles.others.prefers(request.calling, host)
+    sends = best_sent(house.mesh.decodable, prefer)
 
     def offer(abstract_syntax: str) -> Offer | None:
         service = service_of(abstract_syntax, private)
         if service is Service.STORE:
             # Whatever the sender has, as it has it; and to send back by C-GET.
-            return Offer(None, scu=Service.GET in services, scp=Service.STORE in services)
+            may_get, may_put = Service.GET in services, Service.STORE in services
+            return Offer(None, scu=may_get, scp=may_put, sends=sends)
         if service is Service.COMMIT and service in services:
             return BOTH_WAYS
         return PLAIN if service in services else None

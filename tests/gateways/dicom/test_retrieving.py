@@ -505,8 +505,9 @@ SYNTAXES = (
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(("name", "options"), SYNTAXES)
 async def test_getscu_is_given_what_it_can_take(
-    tmp_path: Path, name: str, options: tuple[str, ...]
+    tmp_path: Path, name: str, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("meshpacs.node.decoders.installed", lambda: False)
     source = Path(pydicom.__file__).parent / "data" / "test_files" / name
     before = pydicom.dcmread(source)
     async with street(tmp_path) as houses:
