@@ -286,7 +286,7 @@ DECODERS = 2
 
 DECODE_S = 300
 """Seconds that one instance may take to decode, then its process is killed. A guess: JPEG 2000 has
-5 to 20 MB of pixels a second (measured, one processor, busy with other things)."""
+23 MB of pixels a second of a processor's time (measured), 45 s for the largest."""
 
 DECODER_IDLE_S = 300
 """Seconds without work after which such a process ends, and gives its memory back. A guess."""
