@@ -1,8 +1,8 @@
 """Compressed pixels decoded without a further loss (PS3.5 8.2 and annex A.4, PS3.3 C.7.6.3.1).
 
 Nothing but the pixels and what describes their encoding changes: Photometric Interpretation, Planar
-Configuration, the offset tables. UIDs stay. (0028,2110) Lossy Image Compression stays, and where a
-JPEG of the lossy kinds lacks it, it is set, as nothing else would tell any more.
+Configuration, the offset tables. UIDs stay. (0028,2110) Lossy Image Compression stays, and where it
+lacks although the codec has lost something it is set, as nothing else would tell any more.
 
 Colour: what reversible codecs give is kept to the last bit, so YBR_FULL stays YBR_FULL. JPEG 2000's
 own transforms (YBR_RCT, YBR_ICT) are undone as part of the codec. The YCbCr of the lossy JPEGs is
@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from meshpacs.archive.codestreams import LOSSY_JPEG, has_lost
 from meshpacs.archive.faults import Reason, Refused
 from meshpacs.archive.header import EXPLICIT_LITTLE
 from meshpacs.archive.rewriting import PLAIN, read, written
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 MODULES = ("numpy", "gdcm", "pylibjpeg", "openjpeg", "rle")
 """What the extra `meshpacs[pixel]` installs."""
-
-LOSSY_JPEG = frozenset({KEYWORDS["JPEGBaseline8Bit"], KEYWORDS["JPEGExtended12Bit"]})
-"""Codecs that are never without loss."""
 
 GDCM = "meshpacs"
 """Our name of our own plugin for pydicom, `gdcm_frames`."""
@@ -86,9 +84,10 @@ def decode(data: bytes, source: str, target: str, admit: Admit = admit_all) -> b
         found = read(data, EXPLICIT_LITTLE)
         images = [item for item in _walk(found) if _is_compressed(item)]
         _check_whole(found, data)
+        lost = _is_compressed(found) and has_lost(_first_frame(found), source)
         for item in images:
             _decode_pixels(item, source, admit)
-        if images and source in LOSSY_JPEG:
+        if lost:
             found.LossyImageCompression = "01"
         return written(found, EXPLICIT_LITTLE, target)
     except (Refused, MemoryError):
@@ -119,10 +118,20 @@ def _is_compressed(item: "Dataset") -> bool:
     return PIXEL_DATA in item and bool(item[PIXEL_DATA].is_undefined_length)
 
 
+def _first_frame(item: "Dataset") -> bytes:
+    from pydicom.encaps import get_frame
+
+    return get_frame(item[PIXEL_DATA].value, 0, number_of_frames=_frame_count(item))
+
+
+def _frame_count(item: "Dataset") -> int:
+    return int(item.get("NumberOfFrames") or 1)
+
+
 def _decode_pixels(item: "Dataset", source: str, admit: Admit) -> None:
     """Put native pixels in the place of encapsulated ones, and say of them what is true now."""
     bits, samples = item.BitsAllocated, item.get("SamplesPerPixel", 1)
-    count = int(item.get("NumberOfFrames") or 1)
+    count = _frame_count(item)
     if bits not in (8, 16, 32):
         raise Refused(Reason.MALFORMED, f"Bits Allocated of {bits} are not decoded.")
     size = item.Rows * item.Columns * samples * (bits // 8)

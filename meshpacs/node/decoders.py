@@ -90,19 +90,24 @@ class Decoders:
 
     async def _at_work(self) -> trio.Process:
         """One that waits for work, or a new one."""
-        while self._idle:
-            process = self._idle.pop()
-            if process.poll() is None:
-                return process
-            await _end(process)  # it had none for long
+        for process in tuple(self._idle):
+            if process.poll() is not None:  # it had none for long
+                self._idle.remove(process)
+                await _end(process)
+        if self._idle:
+            return self._idle.pop()
         log.debug("decoder_started")
-        return await trio.lowlevel.open_process(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **ONE_THREAD},
-        )
+        try:
+            return await trio.lowlevel.open_process(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **ONE_THREAD},
+            )
+        except OSError as error:
+            what = f"No process to decode it could be started: {error.strerror}."
+            raise Unavailable(what) from error
 
 
 async def _work(

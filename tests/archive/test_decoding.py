@@ -10,7 +10,8 @@ import pydicom
 import pytest
 
 from meshpacs.archive import decoding
-from meshpacs.archive.decoding import LOSSY_JPEG, decode, installed
+from meshpacs.archive.codestreams import LOSSY_JPEG, has_lost
+from meshpacs.archive.decoding import decode, installed
 from meshpacs.archive.faults import Reason, Refused
 from meshpacs.dimse.contexts import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from meshpacs.dimse.syntaxes import DECODED, KEYWORDS, name_syntax
@@ -31,6 +32,20 @@ REFUSED = {
 NO_PIXELS = {"UN_sequence.dcm"}
 PYDICOM_CANNOT = {"JPGExtended.dcm", "JPEG-lossy.dcm"}
 """12-bit JPEG, which pydicom decodes with a library under the GPL alone; DCMTK can."""
+
+LOST = {
+    "693_J2KI.dcm",
+    "JPEG2000.dcm",
+    "JPEGLSNearLossless_08.dcm",
+    "JPEGLSNearLossless_16.dcm",
+    "MR2_J2KI.dcm",
+    "RG1_J2KI.dcm",
+    "RG3_J2KI.dcm",
+    "SC_rgb_jls_lossy_line.dcm",
+    "SC_rgb_jls_lossy_sample.dcm",
+    "US1_J2KI.dcm",
+}
+"""Not JPEG, and yet with a loss; of SC_rgb_gdcm_KY.dcm the wavelet is the reversible one."""
 
 MAY_CHANGE = {
     "PhotometricInterpretation",
@@ -69,8 +84,10 @@ def test_pixels_are_those_that_pydicom_decodes_and_nothing_else_changes(name: st
     assert len(after.PixelData) == size + size % 2
     assert ("OB" if after.BitsAllocated == 8 else "OW") == after["PixelData"].VR
     lossy = syntax in LOSSY_JPEG
-    if lossy:
+    if lossy or name in LOST:
         assert after.LossyImageCompression == "01"
+    else:
+        assert after.get("LossyImageCompression") == before.get("LossyImageCompression")
     if name not in PYDICOM_CANNOT:
         options: dict[str, Any] = {} if lossy else {"raw": True}
         for number in {0, frames - 1}:
@@ -297,6 +314,24 @@ def test_a_refusal_names_no_patient() -> None:
 def test_only_still_images_are_decoded(source: str, target: str) -> None:
     with pytest.raises(Refused, match="is not decoded as"):
         decode(b"", source, target)
+
+
+@pytest.mark.parametrize("name", ["JPEG2000.dcm", "JPEGLSNearLossless_16.dcm", "JPGExtended.dcm"])
+def test_a_loss_that_nothing_but_the_codec_tells_of_is_told_afterwards(name: str) -> None:
+    found = pydicom.dcmread(find(name))
+    syntax = str(found.file_meta.TransferSyntaxUID)
+    for stated in (None, "00"):
+        found.pop("LossyImageCompression", None)
+        if stated:
+            found.LossyImageCompression = stated
+        after = parsed(decode(unparsed(found), syntax, EXPLICIT_LITTLE))
+        assert after.LossyImageCompression == "01"
+
+
+@pytest.mark.parametrize("frame", [b"", b"\xff\xd8", b"\xff\x4f\xff\x51\0\2", b"\xff" * 4000])
+@pytest.mark.parametrize("keyword", ["JPEG2000", "JPEGLSNearLossless"])
+def test_of_a_broken_head_nothing_is_said(frame: bytes, keyword: str) -> None:
+    assert not has_lost(frame, KEYWORDS[keyword])
 
 
 def test_what_is_too_large_is_refused_before_it_is_decoded(

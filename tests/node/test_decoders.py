@@ -125,6 +125,13 @@ async def test_one_without_work_ends_and_the_next_job_has_a_new_one(
         assert await told(made, "after") == b"AFTER" + TAIL
 
 
+async def test_a_machine_that_starts_no_more_processes_costs_the_instance_alone() -> None:
+    made = Decoders(("/nowhere/at/all",))
+    with pytest.raises(Unavailable, match="No process to decode it could be started: No such file"):
+        await told(made, "x")
+    assert made._places.borrowed_tokens == 0
+
+
 async def test_one_bounds_its_own_time_as_its_node_may_be_killed() -> None:
     async with planted() as made:
         assert 0 < float((await told(made, "clock"))[: -len(TAIL)]) <= DECODE_S + decoder.GRACE_S

@@ -529,13 +529,13 @@ async def test_getscu_is_given_what_it_can_take(
 
 
 @asynccontextmanager
-async def storescp(folder: Path, port: int) -> AsyncIterator[None]:
+async def storescp(folder: Path, port: int, *options: str) -> AsyncIterator[None]:
     """DCMTK's receiver, listening."""
     from tests.gateways.dicom.doors import tool
 
     folder.mkdir()
     async with trio.open_nursery() as nursery:
-        words = [tool("storescp"), "-aet", "WARD", "-od", str(folder), str(port)]
+        words = [tool("storescp"), "-aet", "WARD", *options, "-od", str(folder), str(port)]
         await nursery.start(
             lambda task_status: trio.run_process(
                 words, task_status=task_status, check=False, deliver_cancel=end

@@ -1,6 +1,7 @@
 """Studies in many transfer syntaxes, for receivers that take few (PS3.4 C.4, PS3.5 annex A)."""
 
 import io
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,7 +37,7 @@ from meshpacs.node.book import Entry as Known
 from tests.archive.compressed import find
 from tests.gateways.dicom.doors import CT, Opened, Strangers, dcmtk, dcmtk_fails, opened
 from tests.gateways.dicom.doors import PLAIN as FIND_PLAIN
-from tests.gateways.dicom.test_retrieving import MOVE_PAIRS, ONE, counts, get, move
+from tests.gateways.dicom.test_retrieving import MOVE_PAIRS, ONE, counts, get, move, storescp
 from tests.gateways.fake_mesh import STUDY, FakeMesh
 from tests.node.houses import House, street
 
@@ -161,7 +162,7 @@ async def test_a_move_sends_what_the_destination_prefers(prefer: str) -> None:
 
 # ---------------------------------------------------------------- real studies to real programs
 
-EIGHT = (
+KINDS = (
     "MR_small_implicit.dcm",
     "MR_small.dcm",
     "MR_small_bigendian.dcm",
@@ -181,7 +182,7 @@ UID_ROOT = "1.2.826.0.1.3680043.8.498.7"
 def one_study() -> dict[str, bytes]:
     """These files as instances of one study, otherwise as they are."""
     study: dict[str, bytes] = {}
-    for number, name in enumerate(EIGHT):
+    for number, name in enumerate(KINDS):
         found = pydicom.dcmread(find(name))
         found.StudyInstanceUID, found.SeriesInstanceUID = UID_ROOT, f"{UID_ROOT}.1"
         found.SOPInstanceUID = UID(f"{UID_ROOT}.1.{number}")
@@ -223,8 +224,8 @@ async def test_getscu_is_given_a_study_in_every_syntax_whatever_it_proposes(
     async with clinic(tmp_path) as (_, door):
         said = await dcmtk("getscu", door, *options, *WANTED, "-od", str(tmp_path / "got"))
     got = {f.SOPInstanceUID: f for f in map(pydicom.dcmread, (tmp_path / "got").iterdir())}
-    assert len(got) == len(EIGHT), said
-    for number, name in enumerate(EIGHT):
+    assert len(got) == len(KINDS), said
+    for number, name in enumerate(KINDS):
         before, after = pydicom.dcmread(find(name)), got[f"{UID_ROOT}.1.{number}"]
         assert after.file_meta.TransferSyntaxUID == EXPLICIT_LITTLE  # it proposes that, too
         raw = before.file_meta.TransferSyntaxUID != JPEG
@@ -232,6 +233,41 @@ async def test_getscu_is_given_a_study_in_every_syntax_whatever_it_proposes(
         if not raw:
             assert after.LossyImageCompression == "01"
             assert after.PhotometricInterpretation == "RGB"
+
+
+@needs_extra
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("options", "prefer", "kept"),
+    [((), "", 0), (("+xi",), "", 0), (("+xb",), "", 0), (("+xa",), "", 9), (("+xa",), RLE, 9)],
+)
+async def test_movescu_delivers_a_study_in_every_syntax_to_whoever_takes_some(
+    tmp_path: Path, options: tuple[str, ...], prefer: str, kept: int
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    async with street(tmp_path) as houses, storescp(tmp_path / "got", port, *options):
+        house = await houses.founder()
+        await house.take_in(tmp_path / "n", one_study())
+        book = Fond("", Known("WARD", "127.0.0.1", port, prefer=prefer))
+        async with opened(house.up.mesh, book=book) as door:
+            said = await dcmtk("movescu", door, "-aem", "WARD", *WANTED)
+    got = {f.SOPInstanceUID: f for f in map(pydicom.dcmread, (tmp_path / "got").iterdir())}
+    assert len(got) == len(KINDS), said
+    same = 0
+    for number, name in enumerate(KINDS):
+        before, after = pydicom.dcmread(find(name)), got[f"{UID_ROOT}.1.{number}"]
+        stored = before.file_meta.TransferSyntaxUID
+        same += after.file_meta.TransferSyntaxUID == stored
+        raw = stored != JPEG or after.file_meta.TransferSyntaxUID == JPEG
+        assert (pixels(after, raw=raw) == pixels(before, raw=raw)).all(), name
+        if options == ("+xi",):
+            assert after.file_meta.TransferSyntaxUID == IMPLICIT_LITTLE
+        elif not kept:
+            assert not after.file_meta.TransferSyntaxUID.is_encapsulated
+    assert same == kept or not kept
 
 
 @pytest.mark.timeout(180)
@@ -248,7 +284,7 @@ async def test_without_the_extra_getscu_is_given_what_needs_no_decoder(
             await dcmtk_fails("getscu", door, *options, *WANTED, "-od", str(tmp_path / "got"))
     assert len(list((tmp_path / "got").iterdir())) == got
     refused = [line for line in logs if line["event"] == "dicom_instance_not_sent"]
-    assert len(refused) == len(EIGHT) - got
+    assert len(refused) == len(KINDS) - got
     compressed = [line for line in refused if "pip install 'meshpacs[pixel]'" in line["what"]]
     assert len(compressed) == 5 - (options in (("+xs",), ("+xv",), ("+xr",)))
 
@@ -268,11 +304,11 @@ async def test_a_decoder_that_comes_to_harm_costs_one_instance_and_one_line(
     with structlog.testing.capture_logs() as logs:
         async with clinic(tmp_path) as (house, door):
             await dcmtk_fails("getscu", door, *WANTED, "-od", str(tmp_path / "got"))
-            assert (await house.up.mesh.status()).archive.instances == len(EIGHT)
-    assert len(list((tmp_path / "got").iterdir())) == len(EIGHT) - 1
+            assert (await house.up.mesh.status()).archive.instances == len(KINDS)
+    assert len(list((tmp_path / "got").iterdir())) == len(KINDS) - 1
     told = [line for line in logs if line["log_level"] == "warning"]
     assert [line["event"] for line in told] == ["dicom_instance_not_sent"]
-    assert told[0]["sop_instance"] == f"{UID_ROOT}.1.{EIGHT.index('MR_small_jpeg_ls_lossless.dcm')}"
+    assert told[0]["sop_instance"] == f"{UID_ROOT}.1.{KINDS.index('MR_small_jpeg_ls_lossless.dcm')}"
     words = {"crash": "ended its process (signal 11)", "explode": "memory", "hang": "within 4 s"}
     assert words[harm] in told[0]["what"]
 
@@ -284,8 +320,8 @@ async def test_pynetdicom_that_takes_big_endian_alone_is_sent_that(tmp_path: Pat
 
     async with clinic(tmp_path) as (_, door):
         got = await trio.to_thread.run_sync(get_big_endian, door)
-    assert len(got) == len(EIGHT)
-    for number, name in enumerate(EIGHT):
+    assert len(got) == len(KINDS)
+    for number, name in enumerate(KINDS):
         before, after = pydicom.dcmread(find(name)), got[f"{UID_ROOT}.1.{number}"]
         raw = before.file_meta.TransferSyntaxUID != JPEG
         assert (pixels(after, raw=True) == pixels(before, raw=raw)).all(), name
@@ -309,7 +345,7 @@ def get_big_endian(door: Opened) -> dict[str, pydicom.FileDataset]:
 
     ae = AE(ae_title="PYNET")
     ae.add_requested_context(STUDY_ROOT_GET)
-    classes = {str(pydicom.dcmread(find(name)).SOPClassUID) for name in EIGHT}
+    classes = {str(pydicom.dcmread(find(name)).SOPClassUID) for name in KINDS}
     for sop_class in sorted(classes):
         ae.add_requested_context(sop_class, UID(EXPLICIT_BIG))
     association = ae.associate(
