@@ -67,23 +67,26 @@ class Decoders:
         """
         async with self._places:
             process = await self._at_work()
-            kept = False
+            found: tuple[bool, bytearray] | None = None
+            patience = trio.move_on_after(self._patience_s)
             try:
-                with trio.fail_after(self._patience_s):
-                    good, answer = await _work(process, data, source, target)
-                kept = True
-            except trio.TooSlowError:
-                what = f"{name_syntax(source)} was not decoded within {self._patience_s:.0f} s."
-                raise Unavailable(f"{what} The process was ended.") from None
+                with patience:
+                    found = await _work(process, data, source, target)
             except (trio.BrokenResourceError, EOFError):
-                how = await _ending(process)
-                what = f"Decoding {name_syntax(source)} ended its process{how}."
-                raise Unavailable(what) from None
+                pass  # it is over, and how it has ended says more
             finally:
-                if kept:
-                    self._idle.append(process)
+                if found is None:
+                    with trio.move_on_after(REAP_S, shield=True):
+                        await _end(process)
                 else:
-                    await _end(process)
+                    self._idle.append(process)
+        name = name_syntax(source)
+        if found is None and patience.cancelled_caught:
+            what = f"{name} was not decoded within {self._patience_s:.0f} s."
+            raise Unavailable(f"{what} The process was ended.")
+        if found is None:
+            raise Unavailable(f"Decoding {name} ended its process{_how(process.returncode)}.")
+        good, answer = found
         if not good:
             raise LocalFault(answer.decode(errors="replace"))
         return answer
@@ -135,20 +138,18 @@ async def _receive(stream: trio.abc.ReceiveStream, size: int) -> bytearray:
     return data
 
 
-async def _ending(process: trio.Process) -> str:
-    """How it has ended, as far as that is known."""
-    with trio.move_on_after(REAP_S):
-        code = await process.wait()
-        return f" (signal {-code})" if code < 0 else f" (exit code {code})"
-    return ""
+def _how(code: int | None) -> str:
+    """How a process has ended, as far as that is known."""
+    if code is None:
+        return ""
+    return f" (signal {-code})" if code < 0 else f" (exit code {code})"
 
 
 async def _end(process: trio.Process) -> None:
     """Kill it, if it still runs, and have the system forget it."""
     with contextlib.suppress(ProcessLookupError):
         process.kill()
-    with trio.move_on_after(REAP_S, shield=True):
-        await process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                await stream.aclose()
+    await process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            await stream.aclose()

@@ -10,7 +10,9 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_file_meta_info
 
 from meshpacs.archive import rewriting
 from meshpacs.archive.faults import Reason, Refused
@@ -212,10 +214,11 @@ def test_dcmtk_reads_the_same_in_what_was_turned(tmp_path: Path) -> None:
         data, syntax = stored(name)
         meta = pydicom.dcmread(FILES / name).file_meta
         meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
-        with (tmp_path / "big.dcm").open("wb") as file:
-            file.write(bytes(128) + b"DICM")
-            pydicom.filewriter.write_file_meta_info(file, meta)
-            file.write(rewrite(data, syntax, EXPLICIT_BIG))
+        head = DicomBytesIO()
+        head.is_little_endian, head.is_implicit_VR = True, False
+        write_file_meta_info(head, meta)
+        big = rewrite(data, syntax, EXPLICIT_BIG)
+        (tmp_path / "big.dcm").write_bytes(bytes(128) + b"DICM" + head.getvalue() + big)
         words = [dcmconv, "+te", str(tmp_path / "big.dcm"), str(tmp_path / "back.dcm")]
         subprocess.run(words, check=True, capture_output=True)
         before, after = pydicom.dcmread(FILES / name), pydicom.dcmread(tmp_path / "back.dcm")

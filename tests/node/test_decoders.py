@@ -114,9 +114,7 @@ async def test_only_so_many_work_at_once_and_are_kept() -> None:
         assert len(children()) == DECODERS
 
 
-async def test_one_without_work_ends_and_the_next_job_has_a_new_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_one_without_work_ends_and_the_next_job_has_a_new_one() -> None:
     async with planted() as made:
         await told(made, "before")
         (process,) = made._idle
