@@ -11,7 +11,7 @@ from meshpacs.dimse.syntaxes import KEYWORDS
 LOSSY_JPEG = frozenset({KEYWORDS["JPEGBaseline8Bit"], KEYWORDS["JPEGExtended12Bit"]})
 """Codecs that are never without loss."""
 
-WAVELETS = frozenset(KEYWORDS[keyword] for keyword in ("JPEG2000", "HTJ2K"))
+EITHER_WAVELET = frozenset(KEYWORDS[keyword] for keyword in ("JPEG2000", "HTJ2K"))
 """With either wavelet; the others of their kind have the reversible one alone."""
 
 NEAR_LOSSLESS = KEYWORDS["JPEGLSNearLossless"]
@@ -27,7 +27,7 @@ def has_lost(frame: bytes, syntax: str) -> bool:
     """Whether its codec has certainly not kept every value."""
     if syntax in LOSSY_JPEG:
         return True
-    if syntax in WAVELETS:
+    if syntax in EITHER_WAVELET:
         style = _segment(frame, CODING_STYLE)
         # Scod, then four bytes of SGcod, then four of SPcod before the wavelet; 0 is 9-7.
         return len(style) > 9 and style[9] == 0

@@ -6,8 +6,8 @@ node that was killed cannot: an alarm for each job, memory by the job's size, fi
 machine itself runs out. Where a system lacks one of these (Windows has none) the node's own clock
 still ends it.
 
-It reads jobs from standard input and writes each one's answer to standard output; see `write_job`
-and `read_job`, `write_answer`. Nothing else is written: what libraries print is thrown away.
+It reads jobs from standard input, each a `JOB` and a data set, and writes to standard output an
+`ANSWER` and what that announces. Nothing else is written: what libraries print is thrown away.
 """
 
 import contextlib
@@ -26,7 +26,6 @@ from meshpacs.model.limits import (
     DECODER_COPIES,
     DECODER_IDLE_S,
     DECODER_SPARE_BYTES,
-    REWRITTEN_BYTES,
 )
 
 JOB = struct.Struct("<Q64s64s")
@@ -58,6 +57,7 @@ def serve(work: Decode = decode) -> None:
     _begin()
     while _is_more(jobs) and (head := jobs.read(JOB.size)):
         size, source, target = JOB.unpack(head)
+        _bound_memory(size)
         words = [word.rstrip(b"\0").decode() for word in (source, target)]
         with _time_bound():
             good, data = _done(work, jobs.read(size), *words)
@@ -79,8 +79,6 @@ def _done(work: Decode, data: bytes, source: str, target: str) -> tuple[bool, by
         why = str(refusal)
     except MemoryError:
         why = "Decoding its pixels takes more memory than their size allows."
-    finally:
-        _bound_memory(REWRITTEN_BYTES)
     return False, why.encode()[:DECODER_ANSWER_BYTES]
 
 
@@ -103,15 +101,16 @@ def _begin() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold a patient's image
 
 
-def _bound_memory(pixel_bytes: int) -> None:
-    """From here on this process may take so much more, and no more."""
+def _bound_memory(size_bytes: int) -> None:
+    """From here on this process may take what a few copies of so much take, and no more."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         taken = pages * resource.getpagesize()
-        most = taken + DECODER_SPARE_BYTES + DECODER_COPIES * pixel_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+        most = taken + DECODER_SPARE_BYTES + DECODER_COPIES * size_bytes
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from meshpacs.archive.codestreams import LOSSY_JPEG, has_lost
 from meshpacs.archive.faults import Reason, Refused
 from meshpacs.archive.header import EXPLICIT_LITTLE
 from meshpacs.archive.rewriting import PLAIN, read, written
-from meshpacs.dimse.syntaxes import DECODED, KEYWORDS, name_syntax
+from meshpacs.dimse.syntaxes import DECODED, JPEGS, name_syntax
 from meshpacs.model.limits import REWRITTEN_BYTES
 
 if TYPE_CHECKING:
@@ -33,20 +33,7 @@ MODULES = ("numpy", "gdcm", "pylibjpeg", "openjpeg", "rle")
 GDCM = "meshpacs"
 """Our name of our own plugin for pydicom, `gdcm_frames`."""
 
-PLUGINS = {
-    **dict.fromkeys(sorted(DECODED), GDCM),
-    **{
-        KEYWORDS[keyword]: "pylibjpeg"
-        for keyword in (
-            "JPEG2000Lossless",
-            "JPEG2000",
-            "HTJ2KLossless",
-            "HTJ2KLosslessRPCL",
-            "HTJ2K",
-            "RLELossless",
-        )
-    },
-}
+PLUGINS = {syntax: GDCM if syntax in JPEGS else "pylibjpeg" for syntax in sorted(DECODED)}
 """The decoder of each transfer syntax. Those of pylibjpeg are without its GPL plugin."""
 
 PIXEL_DATA = 0x7FE00010
@@ -121,7 +108,13 @@ def _is_compressed(item: "Dataset") -> bool:
 def _first_frame(item: "Dataset") -> bytes:
     from pydicom.encaps import get_frame
 
-    return get_frame(item[PIXEL_DATA].value, 0, number_of_frames=_frame_count(item))
+    table, lengths = item.get("ExtendedOffsetTable"), item.get("ExtendedOffsetTableLengths")
+    return get_frame(
+        item[PIXEL_DATA].value,
+        0,
+        number_of_frames=_frame_count(item),
+        extended_offsets=(table, lengths) if table and lengths else None,
+    )
 
 
 def _frame_count(item: "Dataset") -> int:

@@ -8,23 +8,13 @@ in place. What GDCM gets wrong is refused here as there: JPEG-LS of 6 and 7 bits
 
 from typing import TYPE_CHECKING, Any
 
-from meshpacs.dimse.syntaxes import KEYWORDS
+from meshpacs.dimse.syntaxes import JPEGS, KEYWORDS
 
 if TYPE_CHECKING:
     from pydicom.pixels.decoders.base import DecodeRunner
 
 JPEG_LS = frozenset({KEYWORDS["JPEGLSLossless"], KEYWORDS["JPEGLSNearLossless"]})
-DECODER_DEPENDENCIES = {
-    KEYWORDS[keyword]: ("gdcm>=3.2",)
-    for keyword in (
-        "JPEGBaseline8Bit",
-        "JPEGExtended12Bit",
-        "JPEGLossless",
-        "JPEGLosslessSV1",
-        "JPEGLSLossless",
-        "JPEGLSNearLossless",
-    )
-}
+DECODER_DEPENDENCIES = dict.fromkeys(sorted(JPEGS), ("gdcm>=3.2",))
 """What pydicom asks a plugin for."""
 
 

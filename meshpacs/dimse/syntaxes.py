@@ -49,7 +49,7 @@ PLAIN = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED)
 """Those without compressed pixels, in the order in which they are best sent: explicit needs no
 dictionary to be read, and the last two are work for both sides."""
 
-DECODED = frozenset(
+JPEGS = frozenset(
     KEYWORDS[keyword]
     for keyword in (
         "JPEGBaseline8Bit",
@@ -58,14 +58,19 @@ DECODED = frozenset(
         "JPEGLosslessSV1",
         "JPEGLSLossless",
         "JPEGLSNearLossless",
-        "JPEG2000Lossless",
-        "JPEG2000",
-        "HTJ2KLossless",
-        "HTJ2KLosslessRPCL",
-        "HTJ2K",
-        "RLELossless",
     )
 )
+"""JPEG and JPEG-LS."""
+
+WAVELETS = frozenset(
+    KEYWORDS[keyword]
+    for keyword in ("JPEG2000Lossless", "JPEG2000", "HTJ2KLossless", "HTJ2KLosslessRPCL", "HTJ2K")
+)
+"""JPEG 2000 and its high-throughput kind."""
+
+RLE = KEYWORDS["RLELossless"]
+
+DECODED = JPEGS | WAVELETS | {RLE}
 """Those of compressed still images, which the extra `meshpacs[pixel]` decodes."""
 
 

@@ -19,9 +19,9 @@ from meshpacs.dimse.syntaxes import DECODED, name_syntax
 from meshpacs.model.errors import LocalFault, Unavailable
 from meshpacs.model.limits import (
     DECODE_S,
+    DECODED_BYTES,
     DECODER_ANSWER_BYTES,
     DECODERS,
-    REWRITTEN_BYTES,
 )
 
 log = structlog.get_logger()
@@ -29,9 +29,6 @@ log = structlog.get_logger()
 COMMAND = (sys.executable, "-m", "meshpacs.archive.decoder")
 
 RECEIVE_BYTES = 1024 * 1024
-
-HEADERS_BYTES = 256 * 1024 * 1024
-"""What a decoded data set may have beside its pixels: nothing that is stored here has more."""
 
 REAP_S = 1.0
 """Seconds for the system to take away a process that was killed. A guess."""
@@ -122,7 +119,7 @@ async def _work(
     await process.stdin.send_all(job_head(data, source, target))
     await process.stdin.send_all(data)
     good, size = ANSWER.unpack(await _receive(process.stdout, ANSWER.size))
-    if size > (REWRITTEN_BYTES + HEADERS_BYTES if good else DECODER_ANSWER_BYTES):
+    if size > (DECODED_BYTES if good else DECODER_ANSWER_BYTES):
         raise EOFError
     return good, await _receive(process.stdout, size)
 
