@@ -63,6 +63,9 @@ class Known:
     modality: Modality
     services: frozenset[str] = frozenset()
 
+    def prefers(self, title: str, host: str) -> str | None:
+        return None
+
     def allows(self, title: str, host: str) -> frozenset[str]:
         return self.services if title == self.modality.title else frozenset()
 

@@ -30,6 +30,9 @@ DAY_S = GIVE_UP_US // SECOND
 class Book:
     entries: list[Entry] = field(default_factory=lambda: [Entry("CT1", "192.0.2.7", 104)])
 
+    def prefers(self, title: str, host: str) -> str | None:
+        return None
+
     def allows(self, title: str, host: str) -> frozenset[str]:
         return frozenset()
 

@@ -32,6 +32,9 @@ class Ours:
 
     port = 0
 
+    def prefers(self, title: str, host: str) -> str | None:
+        return None
+
     def allows(self, title: str, host: str) -> frozenset[str]:
         return frozenset()
 
