@@ -45,6 +45,9 @@ KEYWORDS = {
 
 _NAMES = {uid: keyword for keyword, uid in KEYWORDS.items()}
 
+LITTLE = (EXPLICIT_LITTLE, IMPLICIT_LITTLE)
+"""What everybody can read, and what small data sets are written in."""
+
 PLAIN = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED)
 """Those without compressed pixels, in the order in which they are best sent: explicit needs no
 dictionary to be read, and the last two are work for both sides."""

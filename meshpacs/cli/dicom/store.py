@@ -64,7 +64,8 @@ def store(
 
     AE is a title of the AE book, TITLE@HOST:PORT, or HOST:PORT with --called. Each instance is sent
     as it is in its file; where that transfer syntax is not accepted, in another one: compressed
-    pixels are decoded with the extra meshpacs[pixel]. Exits 1 if any was refused, taken with a warning or not sent.
+    pixels are decoded with the extra meshpacs[pixel]. Exits 1 if any was refused, taken with a
+    warning or not sent.
     """
     import trio
 

@@ -9,7 +9,7 @@ compressed syntax a context.
 from collections.abc import Iterator
 
 from meshpacs.dimse.services import is_storage
-from meshpacs.gateways.dicom.sending import PLAIN
+from meshpacs.dimse.syntaxes import LITTLE
 from meshpacs.model.limits import PRESENTATION_CONTEXTS
 
 Pairs = tuple[tuple[str, tuple[str, ...]], ...]
@@ -38,7 +38,7 @@ COMPRESSED = tuple(
 def proposals() -> Iterator[Pairs]:
     """One after the other, what an association for C-GET proposes beside C-GET."""
     room = PRESENTATION_CONTEXTS - 1
-    plain = [(uid, PLAIN) for uid in _storage_classes()]
+    plain = [(uid, LITTLE) for uid in _storage_classes()]
     compressed = [(uid, (syntax,)) for syntax in COMPRESSED for uid in IMAGES]
     for pairs in (plain, compressed):
         for at in range(0, len(pairs), room):

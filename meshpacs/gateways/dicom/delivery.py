@@ -110,8 +110,8 @@ class Delivery:
     ) -> None:
         """Associations that are opened end with `stack`.
 
-        `originator`: whose C-MOVE it is. `decodable`: compressed transfer syntaxes that the source of
-        the instances can decode.
+        `originator`: whose C-MOVE it is. `decodable`: compressed transfer syntaxes that the source
+        of the instances can decode.
         """
         self._whom = whom
         self._priority, self._originator = priority, originator

@@ -29,9 +29,9 @@ from meshpacs.dimse.services import (
     STUDY_ROOT_MOVE,
 )
 from meshpacs.dimse.statuses import SUCCESS, is_pending
+from meshpacs.dimse.syntaxes import LITTLE
 from meshpacs.gateways.dicom.classes import proposals
 from meshpacs.gateways.dicom.requesting import Machine, Requestor, Wish, associated
-from meshpacs.gateways.dicom.sending import PLAIN
 from meshpacs.gateways.dicom.storing import STATUSES
 from meshpacs.model.attributes import PATIENT_ID, Level, Value
 from meshpacs.model.errors import Unavailable
@@ -110,7 +110,7 @@ async def move(
         PeerFault: it breaks the protocol.
     """
     sop_class = PATIENT_ROOT_MOVE if order.of_patient else STUDY_ROOT_MOVE
-    wish = Wish(machine.called, machine.calling, ((sop_class, PLAIN),))
+    wish = Wish(machine.called, machine.calling, ((sop_class, LITTLE),))
     async with associated(machine.host, machine.port, wish, tls=machine.tls) as requestor:
         context = _context(requestor, sop_class, "C-MOVE")
         request = MoveRequest(
@@ -142,7 +142,7 @@ async def get(
     can_send = False
     for pairs in proposals():
         roles = tuple(Role(uid, scu=False, scp=True) for uid in dict.fromkeys(p[0] for p in pairs))
-        offered = Wish(machine.called, machine.calling, ((sop_class, PLAIN), *pairs), roles)
+        offered = Wish(machine.called, machine.calling, ((sop_class, LITTLE), *pairs), roles)
         async with associated(machine.host, machine.port, offered, tls=machine.tls) as requestor:
             context = _context(requestor, sop_class, "C-GET")
             if not any(c.scp for c in requestor.agreement.contexts.values()):
