@@ -32,7 +32,8 @@ BATCH_BYTES = 4 * 1024 * 1024
 """Instances of one leaf that one thread makes durable together, in one commit, and their bytes."""
 
 BATCHES = 2
-"""Such batches at once, so that one is hashed while the other waits for the disk."""
+"""Such batches at once, so that one is hashed while the other waits for the disk. The second begins
+once it is full, so that what a commit costs is shared by many."""
 
 CLOSE_S = 3.0
 """Seconds that closing files may take once a fetch has been stopped. A guess; a stop may take 5."""
@@ -127,6 +128,7 @@ class Landing:
         self._limiter = trio.CapacityLimiter(THREADS)
         self._files: dict[Digest, _File] = {}
         self._alone: deque[Alone] = deque()
+        self._alone_bytes = 0
         self._batches = 0
         """Of instances of one leaf, in threads."""
         self._bytes = 0
@@ -158,26 +160,25 @@ class Landing:
     def alone(self, instance: Alone) -> None:
         """Verify, stage and make durable an instance of one leaf, with others that have come.
 
-        Nobody waits for company: a batch is whatever is here when a thread is free.
+        Nobody waits for company while nothing is being written; meanwhile a batch gathers.
         """
         self._alone.append(instance)
-        if self._batches < BATCHES:
+        self._alone_bytes += len(instance.data)
+        if self._may_keep(self._batches):
             self._batches += 1
             self._nursery.start_soon(self._keep_alone)
 
+    def _may_keep(self, others: int) -> bool:
+        """Whether a batch may begin beside so many others."""
+        if not others:
+            return bool(self._alone)
+        full = len(self._alone) >= BATCH_INSTANCES or self._alone_bytes >= BATCH_BYTES
+        return full and others < BATCHES
+
     async def _keep_alone(self) -> None:
-        while self._alone:
-            stage = self._stage_of(self._alone[0].entry)
-            batch: list[Alone] = []
-            size = 0
-            while (
-                self._alone
-                and len(batch) < BATCH_INSTANCES
-                and size < BATCH_BYTES
-                and self._stage_of(self._alone[0].entry) is stage
-            ):
-                batch.append(self._alone.popleft())
-                size += len(batch[-1].data)
+        while self._may_keep(self._batches - 1):
+            batch = self._take_batch()
+            stage = self._stage_of(batch[0].entry)
             brought = [Brought(one.entry, one.data, self._name_of(one.giver)) for one in batch]
             faults = await trio.to_thread.run_sync(
                 partial(stage.keep, brought, study_uid=self._study_uid), limiter=self._limiter
@@ -185,6 +186,22 @@ class Landing:
             for one, fault in zip(batch, faults, strict=True):
                 one.judged(fault)
         self._batches -= 1
+
+    def _take_batch(self) -> list[Alone]:
+        """The first of what has come, as far as it goes into one stage."""
+        stage = self._stage_of(self._alone[0].entry)
+        batch: list[Alone] = []
+        size = 0
+        while (
+            self._alone
+            and len(batch) < BATCH_INSTANCES
+            and size < BATCH_BYTES
+            and self._stage_of(self._alone[0].entry) is stage
+        ):
+            batch.append(self._alone.popleft())
+            size += len(batch[-1].data)
+        self._alone_bytes -= size
+        return batch
 
     @contextmanager
     def _using(self) -> Iterator[None]:

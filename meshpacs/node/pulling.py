@@ -92,9 +92,12 @@ class Pulling:
         self._loaded.set()
 
     def _stir(self) -> None:
+        self._ask_more()
+        self._means.stir()
+
+    def _ask_more(self) -> None:
         self.changed.set()
         self.changed = trio.Event()
-        self._means.stir()
 
     # ------------------------------------------------------------ one holder
 
@@ -182,6 +185,8 @@ class Pulling:
                 self._take_list(cargo, holder, root, leaves)
             case Chunk():
                 await cargo.landing.room(len(answer.data))
+                if cargo.plan.came(holder, answer.root, answer.index):
+                    self._ask_more()
                 expected = cargo.plan.expected(answer.root, answer.index)
                 if expected is None:  # another holder was quicker
                     cargo.landing.free(len(answer.data))

@@ -201,9 +201,9 @@ class Plan:
         holder = self._holders.get(node)
         if holder is None:
             return Wants()
-        free = self._window_bytes - holder.flight_bytes
-        if holder.flight and (free < min(BATCH_BYTES, self._window_bytes)):
+        if not self._may_ask(holder):
             return Wants()
+        free = self._window_bytes - holder.flight_bytes
         lists: list[Digest] = []
         ranges: list[tuple[Digest, int, int]] = []
         waiting: list[int] = []
@@ -233,6 +233,10 @@ class Plan:
         for place in waiting:
             heappush(holder.queue, place)
         return Wants(tuple(lists), tuple(ranges))
+
+    def _may_ask(self, holder: "_Holder") -> bool:
+        free = self._window_bytes - holder.flight_bytes
+        return not holder.flight or free >= min(BATCH_BYTES, self._window_bytes)
 
     def _take_runs(
         self,
@@ -305,6 +309,18 @@ class Plan:
         content = self._by_root.get(root)
         return content.expected(index) if content else None
 
+    def came(self, node: NodeId, root: Digest, index: int) -> bool:
+        """A leaf is here, whatever it is; `chunk` says so too, once it has been judged.
+
+        It is in flight no more: were it until it is durable, a holder would wait for our disk.
+        Returns whether its holder may be asked for more.
+        """
+        holder = self._holders.get(node)
+        if holder is None:
+            return False
+        holder.flight_bytes -= holder.flight.pop((root, index), 0)
+        return self._may_ask(holder)
+
     def chunk(
         self,
         node: NodeId,
@@ -318,9 +334,7 @@ class Plan:
 
         `verified`: what `expected(root, index).holds(data)` said, if that was asked elsewhere.
         """
-        holder = self._holders.get(node)
-        if holder is not None:
-            holder.flight_bytes -= holder.flight.pop((root, index), 0)
+        self.came(node, root, index)
         wanted = self.expected(root, index)
         if wanted is None:
             return Accepted()

@@ -1,14 +1,15 @@
-"""How a fetch that is stopped in the middle leaves the files that it was writing."""
+"""How instances are made durable together, and how a fetch that is stopped leaves its files."""
 
 import threading
 from collections.abc import Sequence
 
 import trio
+import trio.testing
 
 from meshpacs.archive.stage import Brought
 from meshpacs.model.content import Entry
 from meshpacs.model.ids import Digest, NodeId
-from meshpacs.node.landing import Landing
+from meshpacs.node.landing import BATCH_INSTANCES, Alone, Landing
 from meshpacs.wire.chunks import Ready
 
 ENTRY = Entry("1.2.3", "1.2", "1.2.1", "CT", "1.2.840.10008.1.2.1", 10, Digest(bytes(32)))
@@ -74,3 +75,65 @@ async def test_no_file_is_closed_while_a_thread_writes_into_it() -> None:
         await landing.aclose()
     assert file.closing.is_set()
     assert not file.closed_under_a_write
+
+
+class Disk:
+    """A stage that keeps each batch when it is told to."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, threading.Event]] = []
+        self._begun, self.begun = trio.open_memory_channel[None](BATCH_INSTANCES)
+
+    def receive(self, entry: Entry, leaves: bytes, *, study_uid: str, came_from: str) -> Slow:
+        raise AssertionError((entry, leaves, study_uid, came_from))
+
+    def entries(self) -> tuple[Entry, ...]:
+        return ()
+
+    def partial(self, root: Digest) -> int:
+        raise AssertionError(root)
+
+    def keep(self, brought: Sequence[Brought], *, study_uid: str) -> tuple[None, ...]:
+        del study_uid
+        done = threading.Event()
+        self.batches.append((len(brought), done))
+        trio.from_thread.run_sync(self._begun.send_nowait, None)
+        done.wait()
+        return (None,) * len(brought)
+
+
+async def test_beside_a_batch_another_begins_only_once_it_is_full() -> None:
+    disk, kept = Disk(), 0
+
+    def judged(fault: object) -> None:
+        nonlocal kept
+        assert fault is None
+        kept += 1
+
+    async with trio.open_nursery() as nursery:
+        landing = Landing(lambda _entry: disk, "1.2", nursery, lambda *_: None, lambda _node: "Süd")
+
+        def bring(count: int) -> None:
+            for _ in range(count):
+                landing.alone(Alone(ENTRY, GIVER, b"leaf", judged))
+
+        def sizes() -> list[int]:
+            return [size for size, _ in disk.batches]
+
+        bring(1)
+        await disk.begun.receive()
+        bring(BATCH_INSTANCES - 1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert sizes() == [1]
+        bring(1)
+        await disk.begun.receive()
+        assert sizes() == [1, BATCH_INSTANCES]
+        bring(2 * BATCH_INSTANCES + 3)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(sizes()) == 2
+        for number, begins_another in enumerate((True, True, False, True, False)):
+            disk.batches[number][1].set()
+            if begins_another:
+                await disk.begun.receive()
+    assert sizes() == [1, *[BATCH_INSTANCES] * 3, 3]
+    assert kept == 1 + 3 * BATCH_INSTANCES + 3

@@ -90,6 +90,24 @@ def test_a_holder_is_asked_for_more_once_a_batch_is_free() -> None:
     assert len(plan.next_wants(ANNA).ranges) == 2
 
 
+def test_what_has_come_leaves_its_holder_free_before_it_is_judged() -> None:
+    instances = small("a", "b", "c", "d", size=LEAF_BYTES // 2)
+    plan = planned(instances, ANNA, BERT, window_bytes=LEAF_BYTES)
+    first, second = (root for root, _, _ in plan.next_wants(ANNA).ranges)
+    assert not plan.came(ANNA, first, 0)
+    assert plan.came(ANNA, second, 0)
+    assert len(plan.next_wants(ANNA).ranges) == 2
+    assert not plan.came(CARL, first, 0)
+    # It is still here, so nobody else is asked for it; not even if who brought it is lost.
+    plan.drop_holder(ANNA)
+    assert plan.next_wants(BERT).ranges == ((instances[2].root, 0, 1), (instances[3].root, 0, 1))
+    assert isinstance(plan.chunk(ANNA, first, 0, b"wrong"), Bad)
+    assert accepted(give(plan, ANNA, instances[1])).whole
+    give(plan, BERT, instances[2])
+    give(plan, BERT, instances[3])
+    assert plan.next_wants(BERT).ranges == ((first, 0, 1),)
+
+
 def test_a_holder_is_asked_only_for_what_it_has() -> None:
     one, two = small("a", "b")
     plan = Plan([one.entry, two.entry])
