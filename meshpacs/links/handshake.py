@@ -98,8 +98,13 @@ def _channel(line: _Line, shake: Handshake) -> Channel:
     return Channel(line.stream, send, receive, limit_bytes=HELLO_BYTES, received=line.buffer)
 
 
-def _frame_limit(purpose: Purpose) -> int:
-    return FRAME_BYTES if purpose is Purpose.BULK else CONTROL_FRAME_BYTES
+def _fit(channel: Channel, purpose: Purpose) -> None:
+    """Have a channel carry what its purpose needs, now that the greetings are over."""
+    if purpose is Purpose.BULK:
+        channel.limit(FRAME_BYTES)
+        channel.widen()
+    else:
+        channel.limit(CONTROL_FRAME_BYTES)
 
 
 async def _hear_hello(channel: Channel) -> Hello:
@@ -198,7 +203,7 @@ async def _finish(
     hello = await _hear_hello(channel)
     if hello.purpose != purpose:
         raise PeerFault(f"{short(peer)} answers a link of another purpose.")
-    channel.limit(_frame_limit(purpose))
+    _fit(channel, purpose)
     return Link(
         channel,
         peer=peer,
@@ -294,7 +299,7 @@ async def _greet_back(
 ) -> Link:
     await channel.send([(encode(Hello(hello.purpose, gate.boot, gate.version)),)])
     purpose = Purpose(hello.purpose)
-    channel.limit(_frame_limit(purpose))
+    _fit(channel, purpose)
     return Link(
         channel,
         peer=peer,

@@ -1,5 +1,6 @@
 """A link carries messages both ways, costs a slow peer messages, and ends when it is told to."""
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -305,6 +306,49 @@ async def test_a_bulk_links_sender_waits_for_its_reader() -> None:
         assert anna.meter.messages_out == 0
         assert (await bert.receive()) == chunk
     assert anna.meter.messages_out == 1
+
+
+@pytest.mark.parametrize("family", ["tcp", "unix"])
+async def test_a_bulk_links_socket_is_read_in_whatever_pieces_leaves_come(family: str) -> None:
+    left, right = await socket_pair(family)
+    keys = bytes(32), b"\x01" * 32
+    sending = Channel(left, Cipher(keys[0]), Cipher(keys[1]), limit_bytes=limits.FRAME_BYTES)
+    receiving = Channel(right, Cipher(keys[1]), Cipher(keys[0]), limit_bytes=limits.FRAME_BYTES)
+    sending.widen()
+    receiving.widen()
+    payloads = [bytes((size % 251,)) * size for size in (1, 1 << 20, 5, 65_515, 700_001, 1 << 20)]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sending.send, [(payload,) for payload in payloads])
+        assert [bytes(await receiving.receive()) for _ in payloads] == payloads
+    assert receiving.bytes_in == sending.bytes_out
+    await sending.aclose()
+    with pytest.raises(Unavailable, match="The other side has closed the link"):
+        await receiving.receive()
+    await receiving.aclose()
+    with pytest.raises(Unavailable, match="broke off"):
+        await receiving.receive()
+
+
+async def socket_pair(family: str) -> tuple[trio.SocketStream, trio.SocketStream]:
+    if family == "unix":
+        one, other = trio.socket.socketpair()
+        return trio.SocketStream(one), trio.SocketStream(other)
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        left = await trio.open_tcp_stream(*listener.socket.getsockname())
+        return left, await listener.accept()
+
+
+async def test_a_bulk_links_socket_that_is_reset_is_a_lost_link() -> None:
+    left, right = await socket_pair("tcp")
+    channel = Channel(right, Cipher(bytes(32)), Cipher(bytes(32)), limit_bytes=limits.FRAME_BYTES)
+    channel.widen()
+    # Closed without lingering, which is a reset (socket(7), SO_LINGER).
+    left.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await left.aclose()
+    with pytest.raises(Unavailable, match="broke off"):
+        await channel.receive()
+    await channel.aclose()
 
 
 async def test_closing_a_bulk_link_ends_who_waits_on_it() -> None:
