@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from tempfile import mkstemp
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self, TypeVar
 
 from meshpacs.archive import notes
 from meshpacs.archive.arrival import Announced, Arrival, Stores
@@ -53,6 +53,8 @@ from meshpacs.model.query import Query
 INDEX_FILE = "index.sqlite"
 
 MISSING = "its file is missing"
+
+Bytes = TypeVar("Bytes", bytes, memoryview)
 
 
 class Archive:
@@ -318,6 +320,22 @@ class Archive:
             Damaged: its bytes are no longer what was stored. Its instances were taken out of
                 the index, are listed as lost, and can be fetched again from elsewhere.
         """
+        return self._read_leaf(root, index, transfer_syntax, lambda file, size: file.read(size))
+
+    def read_leaf_into(
+        self, root: Digest, index: int, place: Callable[[int], memoryview]
+    ) -> memoryview:
+        """The same, put where `place` says when it is asked for as many bytes as the leaf has."""
+
+        def read(file: BinaryIO, size: int) -> memoryview:
+            room = place(size)
+            return room[: file.readinto(room)]  # type: ignore[attr-defined]  # it is unbuffered
+
+        return self._read_leaf(root, index, "", read)
+
+    def _read_leaf(
+        self, root: Digest, index: int, transfer_syntax: str, read: Callable[[BinaryIO, int], Bytes]
+    ) -> Bytes:
         found = self._stored(root, transfer_syntax)
         count = leaf_count(found.content.size_bytes)
         if not 0 <= index < count:
@@ -327,7 +345,7 @@ class Archive:
         try:
             with open_private(path, "rb") as file:
                 file.seek(found.offset + index * LEAF_BYTES)
-                chunk = file.read(size)
+                chunk = read(file, size)
         except FileNotFoundError:
             raise self._lost(found, MISSING) from None
         except OSError as error:

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import trio
 
+from meshpacs.links.spares import Spares
 from meshpacs.model.errors import PeerFault, Unavailable
 from meshpacs.model.limits import RECORD_BYTES
 from meshpacs.wire.codec import Payload
@@ -27,6 +28,9 @@ BULK_READ_BYTES = 1024 * 1024
 BULK_UNSENT_BYTES = 2 * 1024 * 1024
 """What the system takes of a bulk link before its sender waits. trio lets it take 16 KiB, so that
 what is sent next can still be chosen; leaves come in their order, and waking costs."""
+SPARES_BYTES = 32 * 1024 * 1024
+"""Memory for frames that a bulk link keeps: for those on their way to the disk, and their holder's
+window. A guess."""
 WRITE_BYTES = 1088 * 1024
 """Sealed before a write: a leaf and its tags. Measured: 256 KiB cost a sender a tenth more."""
 
@@ -50,7 +54,7 @@ class Channel:
         self._frames = FrameReader(limit_bytes)
         self._tail = b""
         """The beginning of a record whose end has not come yet."""
-        self._ready: deque[bytes | bytearray] = deque()
+        self._ready: deque[Buffer] = deque()
         self._torn = False
         """Whether a record may have been sent in part, after which nothing else can be."""
         self.bytes_in = 0
@@ -60,7 +64,9 @@ class Channel:
         self._socket: trio.socket.SocketType | None = None
         """Of a bulk link, if it is one of a socket's."""
         self._place = memoryview(b"")
-        """Where a bulk link's bytes are read to."""
+        """Where a bulk link's bytes are read to; larger as more come at a time."""
+        self._sealed = memoryview(b"")
+        """Where a bulk link's records are sealed; as large as the largest write."""
 
     def limit(self, limit_bytes: int) -> None:
         """Allow frames of this size from here on."""
@@ -70,7 +76,8 @@ class Channel:
         """Carry much from here on: fewer and larger system calls for more memory."""
         if isinstance(self._stream, trio.SocketStream):
             self._socket = self._stream.socket
-            self._place = memoryview(bytearray(BULK_READ_BYTES))
+            self._place = memoryview(bytearray(BULK_READ_BYTES // 16))
+            self._frames.lend = Spares(SPARES_BYTES).lend
             if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
                 with suppress(OSError):  # not TCP
                     self._stream.setsockopt(
@@ -100,7 +107,7 @@ class Channel:
         """Sealed records, some in a row; each batch is of no use once the next is asked for."""
         records = list(_records(payloads))
         sizes = [sum(map(len, record)) + TAG_BYTES for record in records]
-        out = memoryview(bytearray(min(WRITE_BYTES, sum(sizes) + 2 * len(sizes))))
+        out = self._room(min(WRITE_BYTES, sum(sizes) + 2 * len(sizes)))
         at = 0
         for record, size in zip(records, sizes, strict=True):
             if at + 2 + size > len(out):
@@ -113,9 +120,17 @@ class Channel:
         if at:
             yield out[:at]
 
+    def _room(self, size: int) -> memoryview:
+        """Where records are sealed. Nobody else uses it before they are sent."""
+        if self._socket is None:
+            return memoryview(bytearray(size))
+        if size > len(self._sealed):
+            self._sealed = memoryview(bytearray(size))
+        return self._sealed[:size]
+
     # ------------------------------------------------------------ in
 
-    async def receive(self) -> bytes | bytearray:
+    async def receive(self) -> Buffer:
         """The next frame's payload.
 
         Raises:
@@ -143,7 +158,11 @@ class Channel:
         """The next bytes, of use until the next are read."""
         if self._socket is None:
             return await self._stream.receive_some(READ_BYTES)
-        return self._place[: await self._socket.recv_into(self._place)]
+        place = self._place
+        count = await self._socket.recv_into(place)
+        if count == len(place) < BULK_READ_BYTES:
+            self._place = memoryview(bytearray(4 * count))
+        return place[:count]
 
     def _take_records(self, data: Buffer) -> None:
         """Open every record that these bytes complete."""

@@ -190,17 +190,18 @@ class Link:
 
     # ------------------------------------------------------------ bulk and join links
 
-    async def send(self, message: Message) -> None:
-        """Send one message, waiting while the other side does not read.
+    async def send(self, *messages: Message) -> None:
+        """Send messages in a row, waiting while the other side does not read.
 
         Raises:
             Unavailable: the link is lost or closed.
         """
-        payload = encode_in_place(message)
+        payloads = [encode_in_place(message) for message in messages]
         with self._until_closed():
             async with self._sending:
-                await self._channel.send((payload,))
-        self._sent(payload)
+                await self._channel.send(payloads)
+        for payload in payloads:
+            self._sent(payload)
 
     async def receive(self) -> Message:
         """The next message.

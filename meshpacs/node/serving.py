@@ -7,10 +7,11 @@ from typing import Protocol
 import structlog
 import trio
 
-from meshpacs.links.transfer import READ_BATCH_BYTES, Known, Pipe, give
+from meshpacs.links.spares import Spares
+from meshpacs.links.transfer import READ_BATCH_BYTES, Buffer, Known, Pipe, give
 from meshpacs.model.errors import Damaged, LocalFault, MeshError, PeerFault, Unavailable
 from meshpacs.model.ids import Digest, NodeId, short
-from meshpacs.model.limits import BULK_OF_ONE, BULK_SERVED, LEAF_BYTES
+from meshpacs.model.limits import BULK_OF_ONE, BULK_SERVED
 from meshpacs.model.member import Member, Role
 from meshpacs.node.manifests import Contributions
 
@@ -20,12 +21,18 @@ READING_THREADS = 3
 """Batches read from the disk at once, over all links. A guess: one more than this machine's cores
 keeps a disk's waits and hashing apart, and leaves threads to searches."""
 
+SPARES_BYTES = 32 * 1024 * 1024
+"""Memory for leaves that is kept while anybody is served: what three or four links have on their
+way. A guess."""
+
 
 class Contents(Protocol):
     """The archive's bytes; called in worker threads."""
 
-    def read_leaf(self, root: Digest, index: int) -> bytes:
-        """One leaf, verified."""
+    def read_leaf_into(
+        self, root: Digest, index: int, place: Callable[[int], memoryview]
+    ) -> memoryview:
+        """One leaf, verified, where `place` says for its size."""
         ...
 
     def leaves(self, root: Digest) -> bytes | None:
@@ -58,6 +65,8 @@ class Serving:
         self._members = members
         self._blame = blame
         self._limiter = trio.CapacityLimiter(READING_THREADS)
+        self._spares = Spares(SPARES_BYTES)
+        """What leaves are read into, over all links."""
         self._served: Counter[NodeId] = Counter()
 
     async def serve(self, link: BulkLink) -> None:
@@ -81,6 +90,8 @@ class Serving:
             log.warning("bulk_failed", peer=short(peer), cause=type(fault).__name__)
         finally:
             self._served -= Counter((peer,))  # and forgets who has none
+            if not self._served:
+                self._spares.clear()
 
     # ------------------------------------------------------------ the source
 
@@ -101,15 +112,15 @@ class Serving:
 
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
 
-    async def chunks(self, wanted: Sequence[tuple[Digest, int]]) -> Sequence[bytes | None]:
+    async def chunks(self, wanted: Sequence[tuple[Digest, int]]) -> Sequence[Buffer | None]:
         """The first of these leaves, verified; None for one that cannot be had (any more)."""
 
-        def work() -> list[bytes | None]:
-            found: list[bytes | None] = []
+        def work() -> list[memoryview | None]:
+            found: list[memoryview | None] = []
             size = 0
             for root, index in wanted:
                 try:
-                    data = self._contents.read_leaf(root, index)
+                    data = self._contents.read_leaf_into(root, index, self._spares.lend)
                 except (Damaged, Unavailable, LocalFault) as fault:
                     if isinstance(fault, Damaged):
                         log.warning("content_damaged", cause=fault.what)
@@ -117,7 +128,7 @@ class Serving:
                     continue
                 found.append(data)
                 size += len(data)
-                if size + LEAF_BYTES > READ_BATCH_BYTES:
+                if size >= READ_BATCH_BYTES:
                     break
             return found
 

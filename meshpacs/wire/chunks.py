@@ -33,8 +33,8 @@ WINDOW_BYTES = 8 * 1024 * 1024
 WINDOW_CHUNKS = 2_048
 """The same in number, for tiny instances. A guess."""
 
-BATCH_BYTES = 1024 * 1024
-"""A holder is asked for more once so much of its window is free. Protocol 9.3."""
+BATCH_BYTES = 2 * 1024 * 1024
+"""A holder is asked for more once so much of its window is free: what it reads in one go."""
 
 BUFFER_BYTES = 64 * 1024 * 1024
 """Leaves waiting for earlier ones, over all contents, above which only next leaves are asked for.

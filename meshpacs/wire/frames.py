@@ -1,16 +1,21 @@
 """Frames: a u32 length and that many bytes, on a stream that comes in any pieces (PROTOCOL 3.1)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from meshpacs.model.errors import PeerFault
 from meshpacs.model.limits import LEAF_BYTES
+
+Buffer = bytes | bytearray | memoryview
 
 LENGTH_BYTES = 4
 
 AT_ONCE_BYTES = LEAF_BYTES + 1024
 """Reserved for a frame that is declared to be as long. Growing to it took a tenth of what a
 fetched leaf costs (measured)."""
+
+LENT_BYTES = 64 * 1024
+"""A frame from which on it pays to use memory again. A guess."""
 
 
 class FrameTooLarge(PeerFault):
@@ -25,7 +30,7 @@ class FrameTooLarge(PeerFault):
         self.limit_bytes = limit_bytes
 
 
-def frame(payload: bytes | bytearray | memoryview) -> bytes:
+def frame(payload: Buffer) -> bytes:
     """A payload behind its length, ready for the stream."""
     return b"".join((len(payload).to_bytes(LENGTH_BYTES, "big"), payload))
 
@@ -41,8 +46,10 @@ class FrameReader:
     def __init__(self, limit_bytes: int) -> None:
         """Refuse payloads of more than `limit_bytes`."""
         self.limit_bytes = limit_bytes
+        self.lend: Callable[[int], memoryview] | None = None
+        """Gives a frame of `LENT_BYTES` to `AT_ONCE_BYTES` its buffer, of any content, if set."""
         self._head = bytearray()
-        self._body = bytearray()
+        self._body: bytearray | memoryview = bytearray()
         self._come = 0
         """Bytes of the frame begun that are in its buffer."""
         self._length = 0
@@ -54,7 +61,7 @@ class FrameReader:
         """What is held of a frame that is not yet whole."""
         return len(self._head) + self._come
 
-    def feed(self, data: bytes | bytearray | memoryview) -> Iterator[bytes | bytearray]:
+    def feed(self, data: Buffer) -> Iterator[Buffer]:
         """The payloads that these bytes complete, in order; take them all before feeding again.
 
         `data` is not kept: its owner may reuse it once the iterator is exhausted.
@@ -103,11 +110,15 @@ class FrameReader:
         wanted = self._come + size
         if wanted > len(self._body):
             most = min(self._length, max(wanted, 2 * self._come, AT_ONCE_BYTES))
-            self._body = self._body or bytearray(most)
-            self._body += bytes(most - len(self._body))
+            if isinstance(self._body, bytearray) and self._body:
+                self._body += bytes(most - len(self._body))
+            elif self.lend and LENT_BYTES <= self._length == most:
+                self._body = self.lend(most)
+            else:
+                self._body = bytearray(most)
         return memoryview(self._body)[self._come : wanted]
 
-    def filled(self, size: int) -> bytearray | None:
+    def filled(self, size: int) -> Buffer | None:
         """So many bytes have been put where `room` said; the payload if it is whole with them."""
         self._come += size
         if self._come < self._length:

@@ -24,10 +24,11 @@ class End:
         self._in = into
         self.sent: list[Message] = []
 
-    async def send(self, message: Message) -> None:
-        self.sent.append(message)
+    async def send(self, *messages: Message) -> None:
+        self.sent.extend(messages)
         try:
-            await self._out.send(encode(message))
+            for message in messages:
+                await self._out.send(encode(message))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise Unavailable("The link has ended.") from None
 

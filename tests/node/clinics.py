@@ -104,7 +104,7 @@ class Clinic:
         )  # fmt: skip
 
     async def _chunks(self, wanted: Sequence[tuple[Digest, int]]) -> Sequence[bytes | None]:
-        found = list(await self.chunks(wanted))
+        found = [None if data is None else bytes(data) for data in await self.chunks(wanted)]
         for number, (root, index) in enumerate(wanted[: len(found)]):
             if self.meddle:
                 found[number] = self.meddle(root, index, found[number])

@@ -1,5 +1,6 @@
 """Fetches between whole nodes: found by a query, counted by the union, though a holder dies."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -56,16 +57,16 @@ async def test_a_study_in_three_contributions_is_one_row_and_one_fetch_though_a_
 
         served = 0
         archive = nord.up.rooms.vault.archive
-        read_leaf = archive.read_leaf
+        read_leaf = archive.read_leaf_into
 
-        def dying(root: Digest, index: int, transfer_syntax: str = "") -> bytes:
+        def dying(root: Digest, index: int, place: Callable[[int], memoryview]) -> memoryview:
             nonlocal served
             served += 1
             if served == 5:
                 trio.from_thread.run_sync(nord.up.mesh.stop)
-            return read_leaf(root, index, transfer_syntax)
+            return read_leaf(root, index, place)
 
-        archive.read_leaf = dying  # type: ignore[method-assign]
+        archive.read_leaf_into = dying  # type: ignore[method-assign]
         done = await fetch(west)
         assert (done.instances, done.partial, done.missing_total) == (26, False, 0)
         local = await west.find(local_only=True)

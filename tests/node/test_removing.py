@@ -96,14 +96,14 @@ async def test_what_is_not_here_or_being_fetched_is_not_deleted(tmp_path: Path) 
         await sued.take_in(tmp_path / "one", {"0": instance(0)})
         archive = nord.up.rooms.vault.archive
         asked, go_on = trio.Event(), trio.Event()
-        read_leaf = archive.read_leaf
+        read_leaf = archive.read_leaf_into
 
-        def slow(*what: object) -> bytes:
+        def slow(*what: object) -> memoryview:
             trio.from_thread.run_sync(asked.set)
             trio.from_thread.run(go_on.wait)
             return read_leaf(*what)  # type: ignore[arg-type]
 
-        archive.read_leaf = slow  # type: ignore[method-assign,assignment]
+        archive.read_leaf_into = slow  # type: ignore[method-assign,assignment]
         async with trio.open_nursery() as nursery:
             nursery.start_soon(fetch, sued)
             await asked.wait()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshpacs.wire.frames import AT_ONCE_BYTES, FrameReader, FrameTooLarge, frame
+from meshpacs.wire.frames import AT_ONCE_BYTES, LENT_BYTES, FrameReader, FrameTooLarge, frame
 
 payloads = st.lists(st.binary(max_size=50), max_size=8)
 
@@ -68,6 +68,30 @@ def test_a_frame_longer_than_a_leaf_grows_as_it_comes() -> None:
         assert len(reader._body) <= max(AT_ONCE_BYTES, 2 * at + 200_000)
         found += list(reader.feed(stream[at : at + 100_000]))
     assert found == [sent]
+
+
+def test_a_large_frame_is_put_where_the_reader_is_lent_room_and_others_are_not() -> None:
+    lent: list[bytearray] = []
+
+    def lend(size: int) -> memoryview:
+        lent.append(bytearray(b"?" * (size + 9)))
+        return memoryview(lent[-1])[:size]
+
+    reader = FrameReader(AT_ONCE_BYTES + 1)
+    reader.lend = lend
+
+    def pass_on(size: int) -> memoryview:
+        wire = frame(bytes((size % 251,)) * size)
+        assert not list(reader.feed(wire[:100]))
+        (payload,) = reader.feed(wire[100:])
+        assert payload == wire[4:]
+        return memoryview(payload)
+
+    assert pass_on(AT_ONCE_BYTES).obj is lent[0]
+    assert pass_on(LENT_BYTES).obj is lent[1]
+    pass_on(LENT_BYTES - 1)  # a small one is not worth it
+    pass_on(AT_ONCE_BYTES + 1)  # one that grows as it comes has its own
+    assert len(lent) == 2
 
 
 def test_what_lies_within_one_frame_may_be_made_where_it_goes() -> None:
