@@ -126,6 +126,7 @@ class Stage:
         """
         faults: list[Refused | WrongLeaf | None] = [None] * len(brought)
         candidates: list[Candidate] = []
+        written: list[Receiving] = []
         with ExitStack() as stack:
             for number, one in enumerate(brought):
                 try:
@@ -137,10 +138,15 @@ class Stage:
                 except (Refused, WrongLeaf) as fault:
                     faults[number] = fault
                     continue
+                receiving.begin_writing()
+                written.append(receiving)
+            for receiving in written:
                 receiving.make_durable()
             self._stores.index.write(
                 lambda tx: [file_candidate(tx, self._stores.blobs, one) for one in candidates]
             )
+            for receiving in written:
+                receiving.given_away = True
         return tuple(faults)
 
     def _scan(self, one: Brought) -> Header:
@@ -184,6 +190,8 @@ class Receiving:
         self._offset = len(preface)
         self.have = 0
         """Leaves that are there and right; the next to come has this number."""
+        self.given_away = False
+        """Whether the file has its place, and is none of ours any more."""
         name = BlobName(entry.root, entry.transfer_syntax, fetched=True)
         try:
             stores.blobs.room.need(min(entry.size_bytes, LEAF_BYTES))
@@ -284,6 +292,10 @@ class Receiving:
             came_from=self._came_from, selection=self._stage.selection,
         )  # fmt: skip
 
+    def begin_writing(self) -> None:
+        """Have the disk begin: it will be made durable soon, with others."""
+        self._stores.blobs.begin_writing(self._file)
+
     def make_durable(self) -> None:
         """Have the disk hold the bytes, and close the file: Windows renames closed files only.
 
@@ -310,7 +322,7 @@ class Receiving:
     def close(self) -> None:
         """Stop; the leaves that came of a larger content stay for the next time."""
         self._file.close()
-        if self.count <= 1:
+        if self.count <= 1 and not self.given_away:
             self.discard()
 
     def discard(self) -> None:
