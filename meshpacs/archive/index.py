@@ -226,8 +226,9 @@ class Index:
         if len(folders) > 1:
             # Side by side: the disk then flushes once for all of them. Six took 17 ms one after
             # another and 2 ms together (ext4, measured); contents' digests spread over folders.
-            ordered = list(folders)
-            shares = [ordered[n::SYNCING_THREADS] for n in range(min(SYNCING_THREADS, len(ordered)))]
+            all_of_them = list(folders)
+            threads = range(min(SYNCING_THREADS, len(folders)))
+            shares = [all_of_them[number::SYNCING_THREADS] for number in threads]
             list(self._syncing.map(self._sync_each, shares))
         else:
             self._sync_each(folders)

@@ -15,7 +15,7 @@ class Spares:
     """Lends views; a buffer is lent again once nobody views it any more. For several threads."""
 
     def __init__(self, kept_bytes: int) -> None:
-        """At most `kept_bytes` are kept; what is viewed beyond them goes when its last view does."""
+        """At most `kept_bytes` are kept; what is lent beyond them goes with its last view."""
         self._kept_bytes = kept_bytes
         self._kept: deque[bytearray] = deque()
         self._bytes = 0

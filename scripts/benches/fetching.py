@@ -38,6 +38,7 @@ def bench(ground: Ground) -> list[Figure]:
     """Rounds of: the mesh, the bare socket, DCMTK; each round fetches another study."""
     count = ground.size(COUNT, 40)
     took: dict[str, list[float]] = {"node": [], "tcp": [], "dcmtk": [], "tuned": []}
+    worked: list[tuple[float, float]] = []
     size = 0
     with ground.room("fetch") as room:
         media = room / "media"
@@ -47,9 +48,12 @@ def bench(ground: Ground) -> list[Figure]:
                 study = Study(number + 1)
                 size = write_slices(study, count, media, seed=ground.seed)
                 holder.take_in(media)
+                before = [_processor_s(clinic) for clinic in (holder, taker)]
                 seconds = _fetch(taker, study, count)
+                after = [_processor_s(clinic) for clinic in (holder, taker)]
                 if number:
                     took["node"].append(seconds)
+                    worked.append((after[0] - before[0], after[1] - before[1]))
                     took["tcp"].append(_socket(size))
                     if shutil.which("storescu") and shutil.which("storescp"):
                         took["tuned"].append(_dcmtk(media, room / "scp", count, *TUNED, env=TUNING))
@@ -58,10 +62,22 @@ def bench(ground: Ground) -> list[Figure]:
                 shutil.rmtree(media)
     if not took["dcmtk"]:
         ground.say("DCMTK is not installed (Debian: apt-get install dcmtk); left out")
-    return _figures(took, size / 1e6, count)
+    return _figures(took, worked, size / 1e6, count)
 
 
-def _figures(took: dict[str, list[float]], mb: float, count: int) -> list[Figure]:
+def _processor_s(clinic: Clinic) -> float:
+    """Processor time of a node so far, where the system tells it (Linux); else 0."""
+    try:
+        stat = Path(f"/proc/{clinic.pid}/stat").read_text(encoding="ascii")
+    except OSError:
+        return 0.0
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def _figures(
+    took: dict[str, list[float]], worked: Sequence[tuple[float, float]], mb: float, count: int
+) -> list[Figure]:
     rates = {name: tuple(mb / s for s in seconds) for name, seconds in took.items()}
     figures = [
         Figure("node to node", "MB/s", rates["node"],
@@ -70,6 +86,12 @@ def _figures(took: dict[str, list[float]], mb: float, count: int) -> list[Figure
         Figure("bare socket", "MB/s", rates["tcp"],
                "the same bytes from memory over loopback TCP to another process, thrown away"),
     ]  # fmt: skip
+    if any(map(any, worked)):
+        for place, name in enumerate(("holder", "taker")):
+            per_mb = tuple(1000 * both[place] / mb for both in worked)
+            figures.append(
+                Figure(f"{name}'s processor", "ms/MB", per_mb, "user and system, of the same fetch")
+            )
     if took["dcmtk"]:
         ratios = tuple(
             theirs / ours for theirs, ours in zip(took["tuned"], took["node"], strict=True)
