@@ -28,9 +28,9 @@ BULK_READ_BYTES = 1024 * 1024
 BULK_UNSENT_BYTES = 2 * 1024 * 1024
 """What the system takes of a bulk link before its sender waits. trio lets it take 16 KiB, so that
 what is sent next can still be chosen; leaves come in their order, and waking costs."""
-SPARES_BYTES = 32 * 1024 * 1024
-"""Memory for frames that a bulk link keeps: for those on their way to the disk, and their holder's
-window. A guess."""
+SPARES_BYTES = 16 * 1024 * 1024
+"""Memory for frames that a bulk link keeps: two batches on their way to the disk, one that gathers,
+and what is being read."""
 WRITE_BYTES = 1088 * 1024
 """Sealed before a write: a leaf and its tags. Measured: 256 KiB cost a sender a tenth more."""
 

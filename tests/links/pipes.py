@@ -23,9 +23,12 @@ class End:
         self._out = out
         self._in = into
         self.sent: list[Message] = []
+        self.writes: list[int] = []
+        """How many of them went together."""
 
     async def send(self, *messages: Message) -> None:
         self.sent.extend(messages)
+        self.writes.append(len(messages))
         try:
             for message in messages:
                 await self._out.send(encode(message))

@@ -89,6 +89,21 @@ async def test_many_small_instances_are_read_in_batches() -> None:
     assert shelf.reads == [256, 256, 88]
 
 
+async def test_what_is_sent_in_one_go_is_a_leafs_bytes_so_that_a_slow_line_shows_life() -> None:
+    mine, theirs = pipe()
+    half = LEAF_BYTES // 2
+    shelf = Shelf(*[bytes((n,)) * half for n in range(3)], BIG, SMALL)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(give, theirs, shelf)
+        taker = Taker(mine)
+        *halves, big, small = shelf.data
+        await taker.want_chunks([*((root, 0, 1) for root in halves), (big, 0, 2), (small, 0, 1)])
+        for _ in range(6):
+            await taker.next()
+        nursery.cancel_scope.cancel()
+    assert theirs.writes == [2, 1, 1, 2]  # two halves, one, a leaf, a leaf and the small one
+
+
 async def test_a_taker_that_does_not_read_is_not_read_ahead_of_by_more_than_a_few_batches() -> None:
     mine, theirs = pipe(0)
     shelf = Shelf(*(random.Random(n).randbytes(LEAF_BYTES) for n in range(20)))
