@@ -188,6 +188,8 @@ class Receiving:
             Announced(entry.sop_class, entry.sop_uid, entry.transfer_syntax)
         )
         self._offset = len(preface)
+        self._lead = b""
+        """What is still to be written before the next leaf."""
         self.have = 0
         """Leaves that are there and right; the next to come has this number."""
         self.given_away = False
@@ -200,11 +202,7 @@ class Receiving:
                 self._file = self._resume(preface)
             else:
                 self._path, self._file = stores.blobs.new_file()
-                try:
-                    write_all(self._file, preface)
-                except OSError:
-                    self.discard()
-                    raise
+                self._lead = preface
         except OSError as error:
             raise disk_fault(error, stores.blobs.folder) from error
 
@@ -254,7 +252,7 @@ class Receiving:
         try:
             if self.count > 1:  # others may have used up the room since this instance was begun
                 self._stores.blobs.room.need(len(chunk))
-            write_all(self._file, chunk)
+            write_all(self._file, self._lead, chunk)
         except OSError as error:
             raise disk_fault(error, self._stores.blobs.folder) from error
         self.have += 1

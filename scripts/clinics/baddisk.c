@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,6 +66,10 @@ int fdatasync(int fd) { rest(); FAILING(1, -1); return REAL(fdatasync)(fd); }
 ssize_t write(int fd, const void *data, size_t size) {
     FAILING(held(fd), -1);
     return REAL(write)(fd, data, size);
+}
+ssize_t writev(int fd, const struct iovec *pieces, int count) {
+    FAILING(held(fd), -1);
+    return REAL(writev)(fd, pieces, count);
 }
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
     FAILING(held(fd), -1);

@@ -288,8 +288,8 @@ def test_a_full_disk_keeps_the_prefix_for_the_next_time(
         with pytest.raises(DiskFull):
             receiving.write_leaf(LARGE[LEAF_BYTES : 2 * LEAF_BYTES])
     small, _ = entry_of(dataset("1.2.7"), "1.2.7")
-    with pytest.raises(DiskFull):
-        stage.receive(small)
+    with pytest.raises(DiskFull), stage.receive(small) as receiving:
+        receiving.write_leaf(dataset("1.2.7"))
     monkeypatch.undo()
     with stage.receive(LARGE_ENTRY, LARGE_LEAVES) as receiving:
         assert receiving.have == 1
