@@ -77,6 +77,8 @@ class Pulling:
         """Holders that were lost on the way, and why."""
         self.bytes: Counter[NodeId] = Counter()
         """Good bytes by who gave them."""
+        self._unjudged: Counter[NodeId] = Counter()
+        """Leaves that have come and are not known to be right or wrong."""
         self.changed = trio.Event()
         """Set, and replaced, whenever a holder may have something to ask for."""
         self._links: dict[NodeId, trio.CancelScope] = {}
@@ -122,6 +124,11 @@ class Pulling:
                     self._cargo.plan.drop_holder(holder)
                 self.coming.pop(holder, None)
                 self._stir()
+            # Whether anything good has come of it shows once all that came has been judged.
+            self.coming[holder] = None
+            while self._unjudged[holder]:
+                await self.changed.wait()
+        self.coming.pop(holder, None)
         log.info("holder_lost", holder=short(holder), bytes=self.bytes[holder], cause=why)
         if holder in self.told:
             self.lost.setdefault(holder, why)
@@ -194,6 +201,7 @@ class Pulling:
                 elif expected.alone:
                     self._take_whole(cargo, holder, answer)
                 else:
+                    self._unjudged[holder] += 1
                     cargo.tasks.start_soon(self._take_leaf, cargo, holder, answer, expected)
 
     # ------------------------------------------------------------ what came
@@ -226,6 +234,7 @@ class Pulling:
     def _take_whole(self, cargo: Cargo, holder: NodeId, chunk: Chunk) -> None:
         """Have an instance of one leaf verified and kept."""
         entry = cargo.entries[chunk.root]
+        self._unjudged[holder] += 1
 
         def judged(fault: Refused | WrongLeaf | None) -> None:
             refused = None if isinstance(fault, WrongLeaf) else fault
@@ -239,6 +248,7 @@ class Pulling:
                 if outcome.whole:
                     self._means.landed(entry, holder, refused)
             cargo.landing.free(len(chunk.data))
+            self._unjudged[holder] -= 1
             self._stir()
 
         cargo.landing.alone(Alone(entry, holder, chunk.data, judged))
@@ -261,6 +271,7 @@ class Pulling:
                 cargo.landing.append(entry, leaves, holder, outcome.ready, whole=outcome.whole)
         finally:
             cargo.landing.free(len(chunk.data))
+            self._unjudged[holder] -= 1
             self._stir()
 
     def _bad(self, bad: Bad) -> None:
