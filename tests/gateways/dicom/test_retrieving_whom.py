@@ -171,7 +171,7 @@ async def test_a_thousand_failures_are_one_line_with_counts() -> None:
     assert reasons.pop("Nobody could give it.") == 1000
     assert reasons.pop("The receiver answered A700.") == 1
     ((words, count),) = reasons.items()
-    assert words.startswith("No context was accepted for")
+    assert words.endswith(f"for its SOP class {MR} nothing was accepted.")
     assert count == 10
 
 

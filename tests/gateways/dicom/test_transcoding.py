@@ -284,10 +284,11 @@ async def test_without_the_extra_getscu_is_given_what_needs_no_decoder(
         async with clinic(tmp_path) as (_, door):
             await dcmtk_fails("getscu", door, *options, *WANTED, "-od", str(tmp_path / "got"))
     assert len(list((tmp_path / "got").iterdir())) == got
-    refused = [line for line in logs if line["event"] == "dicom_instance_not_sent"]
-    assert len(refused) == len(KINDS) - got
-    compressed = [line for line in refused if "pip install 'meshpacs[pixel]'" in line["what"]]
-    assert len(compressed) == 5 - (options in (("+xs",), ("+xv",), ("+xr",)))
+    refused = [line for line in logs if line["event"] == "dicom_instances_not_sent"]
+    assert sum(line["failed"] for line in refused) == len(KINDS) - got
+    reasons = [words for line in refused for words in line["reasons"].items()]
+    compressed = sum(count for words, count in reasons if "pip install 'meshpacs[pixel]'" in words)
+    assert compressed == 5 - (options in (("+xs",), ("+xv",), ("+xr",)))
 
 
 @needs_extra
@@ -314,14 +315,16 @@ async def test_a_decoder_that_comes_to_harm_costs_one_instance_and_one_line(
             assert (await house.up.mesh.status()).archive.instances == len(KINDS)
     assert len(list((tmp_path / "got").iterdir())) == len(KINDS) - 1
     told = [line for line in logs if line["log_level"] == "warning"]
-    assert [line["event"] for line in told] == ["dicom_instance_not_sent"]
-    assert told[0]["sop_instance"] == f"{UID_ROOT}.1.{KINDS.index('MR_small_jpeg_ls_lossless.dcm')}"
+    assert [line["event"] for line in told] == ["dicom_instances_not_sent"]
+    assert told[0]["first"] == f"{UID_ROOT}.1.{KINDS.index('MR_small_jpeg_ls_lossless.dcm')}"
     words = {
         "crash": "ended its process (signal 11)",
         "explode": "memory",
         "hang": "not decoded within",
     }
-    assert words[harm] in told[0]["what"]
+    ((why, count),) = told[0]["reasons"].items()
+    assert words[harm] in why
+    assert count == 1
 
 
 @needs_extra
