@@ -48,6 +48,9 @@ IDENTIFIER_MISMATCH = 0xA900
 """The identifier does not match the SOP class: a missing or wrong unique key or level."""
 UNABLE_TO_PROCESS = 0xC001
 """One of C000 to CFFF; told apart so that a caller's log shows what it was."""
+INCOMPLETE = 0xC001
+"""The same number, for callers that want to be told by a failure that members are missing; the
+Error Comment says so."""
 SUB_OPERATIONS_WARNING = 0xB000
 """All sub-operations are done, one or more with a failure or warning."""
 

@@ -39,6 +39,9 @@ from meshpacs.wire.messages import (
     Cancel,
     Chunk,
     Closed,
+    Deliver,
+    Delivered,
+    Delivering,
     Digests,
     Got,
     Heads,
@@ -54,6 +57,7 @@ from meshpacs.wire.messages import (
     Recall,
     RosterNews,
     Sorry,
+    StopDelivering,
     Unsupported,
     WantChunks,
     WantLeaves,
@@ -324,6 +328,8 @@ class Engine:
             case Unsupported():
                 return []
             case Hello() | Knock() | WantManifests() | WantLeaves() | WantChunks():
+                raise PeerFault(f"{type(message).__name__} does not belong on this link.")
+            case Deliver() | Delivering() | Delivered() | StopDelivering():
                 raise PeerFault(f"{type(message).__name__} does not belong on this link.")
             case Welcome() | Sorry() | Manifests() | Leaves() | Chunk() | Missing():
                 raise PeerFault(f"{type(message).__name__} does not belong on this link.")

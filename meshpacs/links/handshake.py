@@ -245,7 +245,7 @@ async def answer(
     gate.completed(claim)
     channel = _channel(line, shake)
     hello = await _hear_hello(channel)
-    if hello.purpose not in {Purpose.CONTROL, Purpose.BULK, Purpose.DIRECT}:
+    if hello.purpose not in {Purpose.CONTROL, Purpose.BULK, Purpose.DIRECT, Purpose.DELIVERY}:
         raise PeerFault(f"{short(claim.node)} dials for a purpose that this version does not know.")
     if hello.boot != claim.boot:
         raise PeerFault(f"{short(claim.node)} gives two boot numbers.")

@@ -63,6 +63,8 @@ ADDRESSES = 8
 """Addresses in one node's record."""
 ADDRESS_CHARACTERS = 262
 """A DNS name of 253 (RFC 1035), brackets, colon and port."""
+DESTINATIONS = 128
+"""Shared DICOM destinations in one node's record: 2 KiB. A guess."""
 NAME_CHARACTERS = 64
 VERSION_CHARACTERS = 32
 
@@ -160,6 +162,22 @@ BULK_SERVED = 32
 BULK_OF_ONE = 16
 """Of these, with one member: what a question with many differing holdings opens, and no member
 takes the places of all. A guess."""
+
+DELIVERY_UIDS = 4_096
+"""Studies, series and instances named in one order to another member: 270 KiB. A guess."""
+
+DELIVERY_INSTANCES = 200_000
+"""Instances that one such order may come to: two of the largest studies. A guess: all of them named
+as failed take 20 MB where the order came from."""
+
+DELIVERY_FAILED = 2_048
+"""Failed instances named in one message on the way of such an order; more take further ones."""
+
+DELIVERIES = 16
+"""Orders of other members that are carried out at once; more are refused. A guess."""
+
+DELIVERIES_OF_ONE = 4
+"""Of these, by one member. A guess."""
 
 HEADER_BYTES = 64 * 1024 * 1024
 """Bytes of one data set that are scanned for indexed attributes, before pixels. A guess."""

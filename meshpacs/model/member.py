@@ -36,6 +36,8 @@ class Member:
     addresses: tuple[str, ...] = ()
     """`host:port`, IPv6 in brackets; the newest record's, best first."""
     version: str = ""
+    destinations: tuple[str, ...] = ()
+    """AE titles of DICOM machines that it sends to for others (PROTOCOL 12.1)."""
 
     @property
     def carries(self) -> bool:

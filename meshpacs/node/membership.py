@@ -34,6 +34,9 @@ INVITE_MOST_S = 366 * 86_400
 """The longest that an invite may live: a year and a day. A guess."""
 
 
+LOOK_S = 30.0
+"""Seconds between two looks whether what the mesh has of us is what we say. A guess."""
+
 ENTER_S = 4.0
 """Seconds that a founder's entry has to reach the engine once it is on the disk, though nobody
 waits for it. A guess; a stop of the node may take 5."""
@@ -47,6 +50,8 @@ class Membership:
         self._rooms = rooms
         self._entering = trio.Lock()
         """Held while a founder's entry is made, so that no two have one number."""
+        self._shared: tuple[str, ...] | None = None
+        """AE titles of shared destinations; None until the AE book was read."""
 
     # ------------------------------------------------------------ this node's own record
 
@@ -56,18 +61,41 @@ class Membership:
         rooms = self._rooms
         return advertised(rooms.listening, rooms.config.config.advertise)[:ADDRESSES]
 
+    async def share(self, titles: tuple[str, ...]) -> None:
+        """Tell the mesh which destinations this node sends to for others, if they have changed."""
+        self._shared = titles
+        await self.publish()
+
+    async def run(self) -> None:
+        """Say it again whenever the mesh has another word of ours, until cancelled (PROTOCOL 12.1).
+
+        A home that was restored from a copy hears from others what it had said after the copy was
+        made; its own book and configuration are right.
+        """
+        while True:
+            await trio.sleep(LOOK_S)
+            await self.publish()
+
     async def publish(self) -> bool:
-        """Tell the mesh this node's name, addresses and version, if they have changed."""
+        """Tell the mesh this node's name, addresses and version, if they have changed.
+
+        So long as the AE book was not read, what was shared before stays so: a node that starts
+        does not withdraw it for a moment.
+        """
         rooms = self._rooms
         name, addresses = rooms.config.config.name, self.advertised
 
         def work(engine: Engine, now: Micros) -> tuple[bool, list[Effect]]:
             known = rooms.roster.record(rooms.node)
             number = rooms.clock.wall() // 1_000_000
+            shared = self._shared or ()
             if known is not None:
                 before = known.record
+                if self._shared is None:
+                    shared = before.destinations
                 told = (before.name, before.addresses, before.version, before.chain)
-                if told == (name, addresses, rooms.version, rooms.belongings.identity.chain):
+                now_is = (name, addresses, rooms.version, rooms.belongings.identity.chain)
+                if told == now_is and before.destinations == shared:
                     return False, []
                 number = max(number, before.number + 1)
             record = write_record(
@@ -77,13 +105,15 @@ class Membership:
                 name=name,
                 addresses=addresses,
                 version=rooms.version,
+                destinations=shared,
             )
             news = rooms.roster.merge(records=[record])
             return bool(news), engine.learnt(news, now)
 
         changed = await rooms.driver.call(work)
         if changed:
-            log.info("record_published", name=name, addresses=list(addresses))
+            shares = len(self._shared or ())
+            log.info("record_published", name=name, addresses=list(addresses), shares=shares)
         return changed
 
     # ------------------------------------------------------------ invites

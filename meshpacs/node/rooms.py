@@ -1,6 +1,7 @@
 """What a running node is made of, for those who work with several of its parts."""
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from meshpacs.links.gatekeeper import Gatekeeper
@@ -76,6 +77,15 @@ class Rooms:
         return {
             node: name for some in alike.values() if len(some) > 1 for node, name in some.items()
         }
+
+    def is_named(self, node: NodeId, words: Iterable[str]) -> bool:
+        """Whether one of these is this member's name, and no other's, or its id."""
+        member = self.roster.members()[node]
+        alone = node not in self.twins()
+        return any(
+            word.strip().casefold() == node.hex() or (alone and _plain(word) == _plain(member.name))
+            for word in words
+        )
 
     def chosen_names(self) -> dict[NodeId, str]:
         """The names that nodes give themselves."""

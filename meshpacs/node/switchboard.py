@@ -92,7 +92,7 @@ class Switchboard:
     ) -> None:
         """`members` are those in force; `precedence` says which of two control links stays.
 
-        `on_bulk` serves a bulk link that a member has dialled, to its end.
+        `on_bulk` serves a bulk or delivery link that a member has dialled, to its end.
         """
         self._members = members
         self._dial_link = dial
@@ -250,10 +250,21 @@ class Switchboard:
             Unavailable: it cannot be had.
             PeerFault: somebody else answered.
         """
+        async with self._dialled(peer, Purpose.BULK) as link:
+            yield link
+
+    @asynccontextmanager
+    async def delivery(self, peer: NodeId) -> AsyncIterator[Link]:
+        """The same for one order that this member is to carry out (PROTOCOL 12)."""
+        async with self._dialled(peer, Purpose.DELIVERY) as link:
+            yield link
+
+    @asynccontextmanager
+    async def _dialled(self, peer: NodeId, purpose: Purpose) -> AsyncIterator[Link]:
         try:
-            link = await self._connect(peer, Purpose.BULK)
+            link = await self._connect(peer, purpose)
         except MeshError as error:
-            self._failed(peer, error, Purpose.BULK)
+            self._failed(peer, error, purpose)
             raise
         line = self._enter(link)
         try:

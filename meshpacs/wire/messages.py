@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar
 
+from meshpacs.model.delivery import Ending, Order
 from meshpacs.model.ids import Digest, Micros, NodeId, QueryId
 
 
@@ -24,6 +25,8 @@ class Purpose(IntEnum):
     """Control messages between members who are not neighbours: recalls. No edge."""
     JOIN = 4
     """A stranger with an invite asks to be admitted; nothing else is answered."""
+    DELIVERY = 5
+    """One order to send to a DICOM machine of the other side's (PROTOCOL 12)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,10 +285,50 @@ class Missing:
     root: Digest
 
 
+# ---------------------------------------------------------------- delivery links (PROTOCOL 12)
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Send these to a machine of yours; the first message, and one a link."""
+
+    TYPE: ClassVar[int] = 19
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Delivering:
+    """How far it is. Also said where nothing has changed: a sign of life."""
+
+    TYPE: ClassVar[int] = 148
+    total: int
+    """0 until it is known, then fixed."""
+    completed: int
+    warning: int
+    failed: tuple[str, ...] = ()
+    """SOP Instance UIDs that have failed since the last of these messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The end."""
+
+    TYPE: ClassVar[int] = 149
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class StopDelivering:
+    """Nobody wants the rest; it is answered by the end as soon as that can be."""
+
+    TYPE: ClassVar[int] = 150
+
+
 Message = (
     Hello | Ask | Recall | Ping | Got | Closed | Part | Pong | Unsupported | Cancel
     | Heads | Digests | RosterNews | Knock | Welcome | Sorry
     | WantManifests | Manifests | WantLeaves | Leaves | WantChunks | Chunk | Missing
+    | Deliver | Delivering | Delivered | StopDelivering
 )  # fmt: skip
 
 FIRST_NOTICE = 128

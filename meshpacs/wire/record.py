@@ -1,4 +1,4 @@
-"""What a node says of itself: name, addresses, version, keys (PROTOCOL 1.1).
+"""What a node says of itself: name, addresses, version, keys, shared destinations (PROTOCOL 1.1).
 
 Numbered and signed by the node alone; the highest rank wins everywhere.
 """
@@ -10,10 +10,12 @@ from meshpacs.model.ids import Digest, MeshId, NodeId
 from meshpacs.model.limits import (
     ADDRESS_CHARACTERS,
     ADDRESSES,
+    DESTINATIONS,
     NAME_CHARACTERS,
     ROSTER_ITEM_BYTES,
     VERSION_CHARACTERS,
 )
+from meshpacs.model.titles import is_ae_title
 from meshpacs.wire.codec import pack, unpack
 from meshpacs.wire.entries import readable
 from meshpacs.wire.keys import Chain, Identity, Keys, Signed, read_chain, verify
@@ -40,6 +42,8 @@ class NodeRecord:
     addresses: tuple[str, ...]
     """`host:port`, best first."""
     version: str
+    destinations: tuple[str, ...] = ()
+    """AE titles that the node sends to for other members, sorted (PROTOCOL 12.1); never where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +69,12 @@ def write_record(
     name: str,
     addresses: tuple[str, ...],
     version: str,
+    destinations: tuple[str, ...] = (),
 ) -> bytes:
     """This node's signed record."""
-    body = pack(NodeRecord(identity.node, number, identity.chain, name, addresses, version))
+    body = pack(
+        NodeRecord(identity.node, number, identity.chain, name, addresses, version, destinations)
+    )
     return pack(Signed(body, identity.sign(RECORD_CONTEXT, mesh, body)))
 
 
@@ -91,6 +98,11 @@ def read_record(packed: bytes, mesh: MeshId) -> KnownRecord:
         and all(readable(address, ADDRESS_CHARACTERS) for address in record.addresses)
     ):
         raise BadRecord("A node record has a name, version or address that cannot be shown.")
+    titles = record.destinations
+    if len(titles) > DESTINATIONS or list(titles) != sorted(set(titles)):
+        raise BadRecord("A node record shares too many destinations, or not each of them once.")
+    if not all(is_ae_title(title) for title in titles):
+        raise BadRecord("A node record shares a destination under what is no AE title.")
     keys = read_chain(record.chain)
     if keys.node != record.node:
         raise BadRecord("A node record names another node than its keys do.")

@@ -256,7 +256,9 @@ class Verdicts:
         if known is None:
             return Member(node, short(node), role)
         record = known.record
-        return Member(node, record.name, role, record.addresses, record.version)
+        return Member(
+            node, record.name, role, record.addresses, record.version, record.destinations
+        )
 
 
 def _least(roles: list[Role]) -> Role:

@@ -7,6 +7,7 @@ from garbage.mesh import NOW_S, Company, entropy
 from meshpacs.model.answer import Row
 from meshpacs.model.attributes import Level
 from meshpacs.model.content import Entry, StudyState, content_root, leaf
+from meshpacs.model.delivery import Ending, Order
 from meshpacs.model.ids import Digest, NodeId, QueryId
 from meshpacs.model.query import Query, Rules
 from meshpacs.wire.admission import read_admission
@@ -31,6 +32,9 @@ from meshpacs.wire.messages import (
     Cancel,
     Chunk,
     Closed,
+    Deliver,
+    Delivered,
+    Delivering,
     Digests,
     Got,
     Hello,
@@ -46,6 +50,7 @@ from meshpacs.wire.messages import (
     Recall,
     RosterNews,
     Sorry,
+    StopDelivering,
     Unsupported,
     WantChunks,
     WantLeaves,
@@ -156,6 +161,10 @@ def messages(company: Company) -> list[Message]:
         WantChunks(1, ((ROOT, 0, 1), (Digest(bytes(32)), 5, 2**62))),
         Chunk(1, ROOT, 0, CONTENT),
         Missing(1, ROOT),
+        Deliver(Order("CT1", (STUDY,), (f"{STUDY}.1",), (f"{STUDY}.1.1",), "VIEWER", 7, 1)),
+        Delivering(3, 1, 0, (f"{STUDY}.1.1",)),
+        Delivered(Ending(0xA702, "it is off")),
+        StopDelivering(),
     ]
 
 

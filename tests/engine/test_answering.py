@@ -14,7 +14,18 @@ from meshpacs.model.ids import SECOND, QueryId
 from meshpacs.model.limits import OPEN_QUERIES, PARTS_PER_ANSWER, REPLAY_WINDOW
 from meshpacs.model.member import Member, Role
 from meshpacs.wire.codec import Malformed, decode, encode
-from meshpacs.wire.messages import Ask, Closed, Got, Hello, Message, Part, Ping, Pong, Sorry
+from meshpacs.wire.messages import (
+    Ask,
+    Closed,
+    Got,
+    Hello,
+    Message,
+    Part,
+    Ping,
+    Pong,
+    Sorry,
+    StopDelivering,
+)
 from meshpacs.wire.parts import SIZES, read
 from tests.engine.clinic import (
     ANNA,
@@ -420,7 +431,7 @@ def test_the_oldest_kept_answer_makes_room(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_messages_of_other_links_are_the_peers_fault() -> None:
     clinic = Clinic((ANNA,))
-    for message in (Hello(1, 1, "1"), Sorry("no")):
+    for message in (Hello(1, 1, "1"), Sorry("no"), StopDelivering()):
         with pytest.raises(PeerFault, match="does not belong"):
             clinic.engine.receive(ANNA, message, NOW)
 

@@ -86,10 +86,21 @@ class Mesh:
         return joiner
 
     def record(
-        self, node: Identity, name: str, number: int = 1, addresses: tuple[str, ...] = ()
+        self,
+        node: Identity,
+        name: str,
+        number: int = 1,
+        addresses: tuple[str, ...] = (),
+        destinations: tuple[str, ...] = (),
     ) -> bytes:
         record = write_record(
-            node, self.mesh, number=number, name=name, addresses=addresses, version="1.0"
+            node,
+            self.mesh,
+            number=number,
+            name=name,
+            addresses=addresses,
+            version="1.0",
+            destinations=destinations,
         )
         self.take(self.roster.merge(records=[record]))
         return record
