@@ -11,6 +11,7 @@ import structlog
 import trio
 
 from meshpacs.cli.systemd import notify
+from meshpacs.gateways.dicom.courier import Courier
 from meshpacs.gateways.dicom.door import DicomDoor
 from meshpacs.gateways.dicom.reporting import Reporter
 from meshpacs.gateways.dicom.requested import Requests
@@ -73,7 +74,13 @@ async def serve(
             credentials=lambda: keeper.current,
         )
         stopping = trio.Event()
-        book = Book(home.ae_book)
+
+        async def share(titles: tuple[str, ...]) -> None:
+            await node.mesh.share(titles, courier)
+
+        book = Book(home.ae_book, share)
+        ours = partial(_titles, config)
+        courier = Courier(node.mesh, book, ours, lambda: keeper.current)
         await watchers.start(book.watch)
         private = partial(_private_classes, config)
         reporter = Reporter(node.mesh, book, private, lambda: keeper.current)
@@ -128,6 +135,10 @@ def dicom_door(
         config.config.issuer,  # as the archive has it until the next start
     )
     return DicomDoor(house)
+
+
+def _titles(config: ConfigFile) -> tuple[str, ...]:
+    return config.config.ae_titles
 
 
 def _private_classes(config: ConfigFile) -> tuple[str, ...]:

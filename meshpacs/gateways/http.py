@@ -118,6 +118,13 @@ class Commit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether it is asked over TLS."""
 
 
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /v1/destinations/check."""
+
+    title: str
+    """Of a DICOM machine that one other member shares."""
+
+
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of what needs none."""
 
@@ -145,6 +152,8 @@ def admin_app(
         Route("/v1/counters", _guarded(api.counters), methods=["GET"]),
         Route("/v1/trails", _guarded(api.trails), methods=["GET"]),
         Route("/v1/conflicts", _guarded(api.conflicts), methods=["GET"]),
+        Route("/v1/destinations", _guarded(api.destinations), methods=["GET"]),
+        Route("/v1/destinations/check", _guarded(api.check), methods=["POST"]),
         Route("/v1/find", _guarded(api.find), methods=["POST"]),
         Route("/v1/fetch", _guarded(api.fetch), methods=["POST"]),
         Route("/v1/import", _guarded(api.take_in), methods=["POST"]),
@@ -229,6 +238,14 @@ class _Api:
     async def conflicts(self, request: Request) -> Response:
         del request
         return JSONResponse({"conflicts": plain(await self._mesh.conflicts())})
+
+    async def destinations(self, request: Request) -> Response:
+        del request
+        return JSONResponse({"shared": plain(await self._mesh.shared())})
+
+    async def check(self, request: Request) -> Response:
+        wanted = await _body(request, Check)
+        return JSONResponse(plain(await self._mesh.check_shared(wanted.title)))
 
     async def invite(self, request: Request) -> Response:
         wanted = await _body(request, Invite)

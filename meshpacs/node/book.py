@@ -8,7 +8,7 @@ import difflib
 import ipaddress
 import socket
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,8 @@ import trio
 from meshpacs.dimse.syntaxes import KEYWORDS, find_syntax
 from meshpacs.model.address import parse_address, write_address
 from meshpacs.model.errors import LocalFault
-from meshpacs.node.config import is_ae_title
+from meshpacs.model.limits import DESTINATIONS
+from meshpacs.model.titles import is_ae_title
 from meshpacs.node.home import write_durably
 
 log = structlog.get_logger()
@@ -57,6 +58,12 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prefer: str = ""
     """A transfer syntax, by keyword or UID, that it is sent instances in where it takes it and
     they can be had so; empty: as they are stored, where it takes that."""
+    shared: bool = False
+    """Whether other members may have this node send to it (PROTOCOL 12)."""
+    online: bool = False
+    """Whether it is told that studies of other members are ONLINE: some viewers hide NEARLINE."""
+    incomplete_fails: bool = False
+    """Whether a C-FIND of which an answer is missing ends in a failure for it."""
 
     @property
     def address(self) -> str:
@@ -97,6 +104,11 @@ def read_book(file: Path) -> tuple[Entry, ...]:
         raise LocalFault(f"{file} has {len(shape.ae)} entries.", f"At most {ENTRIES} can be kept.")
     for entry in shape.ae:
         check_entry(entry, str(file))
+    shared = {entry.title for entry in shape.ae if entry.shared}
+    if len(shared) > DESTINATIONS:
+        raise LocalFault(
+            f"{file} shares {len(shared)} destinations.", f"At most {DESTINATIONS} can be shared."
+        )
     return shape.ae
 
 
@@ -125,6 +137,11 @@ def check_entry(entry: Entry, where: str) -> None:
         )
     if not 0 <= entry.port <= 65535:
         raise LocalFault(f"{where}: {entry.title}: {entry.port} is no port.", "Say 1 to 65535.")
+    if entry.shared and not entry.port:
+        raise LocalFault(
+            f"{where}: {entry.title}: without a port nothing can be sent there for others.",
+            "Give the port at which it listens, or do not share it.",
+        )
     if entry.host == ANYWHERE or _network(entry.host) is not None:
         if entry.port and (entry.host == ANYWHERE or "/" in entry.host):
             raise LocalFault(
@@ -159,20 +176,28 @@ def _network(host: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
 class Book:
     """The book as a running node has it."""
 
-    def __init__(self, file: Path) -> None:
-        """Nothing is read before `watch`."""
+    def __init__(
+        self, file: Path, on_change: Callable[[tuple[str, ...]], Awaitable[None]] | None = None
+    ) -> None:
+        """Nothing is read before `watch`; `on_change` is told what is shared, after each read."""
         self._file = file
+        self._on_change = on_change
         self._listed = _Listed()
         self._stamp: tuple[int, int] | None = None
 
     async def watch(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read it, and again whenever it has changed, until cancelled."""
-        await trio.to_thread.run_sync(self._read)
+        await self._take_over()
         task_status.started()
         while True:
             await trio.sleep(LOOK_S)
             if self._look() != self._stamp:
-                await trio.to_thread.run_sync(self._read)
+                await self._take_over()
+
+    async def _take_over(self) -> None:
+        taken = await trio.to_thread.run_sync(self._read)
+        if taken and self._on_change is not None:
+            await self._on_change(self.shared())
 
     def allows(self, title: str, host: str) -> frozenset[str]:
         """The services that this caller may use from there; none for a stranger."""
@@ -192,6 +217,15 @@ class Book:
     def destination(self, title: str) -> tuple[Entry, ...]:
         """Where instances for this title are to be sent: one entry, none, or several."""
         return tuple(e for e in self._listed.entries if e.title == title and e.port)
+
+    def entries_of(self, title: str, host: str) -> tuple[Entry, ...]:
+        """What is noted of this caller."""
+        return tuple(e for e in self._listed.entries if e.title == title and self._from(e, host))
+
+    def shared(self) -> tuple[str, ...]:
+        """Titles of the destinations that other members may have this node send to, sorted."""
+        titles = sorted({entry.title for entry in self._listed.entries if entry.shared})
+        return tuple(title for title in titles if len(self.destination(title)) == 1)
 
     def _from(self, entry: Entry, host: str) -> bool:
         if entry.host == ANYWHERE:
@@ -213,17 +247,25 @@ class Book:
             return None
         return facts.st_mtime_ns, facts.st_size
 
-    def _read(self) -> None:
-        """In a thread: names are looked up here."""
+    def _read(self) -> bool:
+        """In a thread: names are looked up here. Whether it is now in force."""
         self._stamp = self._look()
         try:
             entries = read_book(self._file)
         except LocalFault as fault:
             log.warning("ae_book_kept_out", what=fault.what, mend=fault.mend)
-            return
+            return False
         names = {e.host for e in entries if e.host != ANYWHERE and _network(e.host) is None}
         self._listed = _Listed(entries, {name: _addresses(name) for name in sorted(names)})
-        log.info("ae_book_in_force", entries=len(entries))
+        log.info("ae_book_in_force", entries=len(entries), shared=len(self.shared()))
+        for title in sorted({entry.title for entry in entries if entry.shared} - {*self.shared()}):
+            log.warning(
+                "ae_not_shared",
+                title=title,
+                why="several machines in the book have this title and a port",
+                mend="Give each a title of its own, or remove one with `meshpacs dicom ae remove`.",
+            )
+        return True
 
 
 def _addresses(name: str) -> frozenset[str]:

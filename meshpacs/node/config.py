@@ -17,8 +17,10 @@ from meshpacs.model.limits import (
     ADDRESSES,
     DISK_RESERVE_BYTES,
     DISK_RESERVE_LEAST_BYTES,
+    MEMBERS,
     NAME_CHARACTERS,
 )
+from meshpacs.model.titles import is_ae_title
 from meshpacs.node.views import ConfigView
 
 MESH_LISTEN = "127.0.0.1:7117"
@@ -64,6 +66,8 @@ class Config:
     """The folder of the modality worklist, absolute or below the home."""
     issuer: str = ""
     """Issuer of Patient ID of this clinic: whose the numbers are that its own machines send."""
+    shared_for: tuple[str, ...] = ("*",)
+    """Members, by name or id, that may use the destinations which this node shares."""
     default_charset: str = "ISO_IR 100"
     """For text in data sets that declare no character set (PS3.3 C.12.1.1.2)."""
     keep_free_mib: int = KEEP_FREE_MIB
@@ -88,6 +92,7 @@ KEYS = {
     "private_classes": "dicom.private_classes",
     "worklist": "dicom.worklist",
     "issuer": "dicom.issuer",
+    "shared_for": "dicom.shared_for",
     "default_charset": "archive.default_charset",
     "keep_free_mib": "archive.keep_free_mib",
     "log_level": "log.level",
@@ -126,6 +131,7 @@ class _Dicom(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     private_classes: tuple[str, ...] = ()
     worklist: str = WORKLIST
     issuer: str = ""
+    shared_for: tuple[str, ...] = ("*",)
 
 
 class _Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -302,6 +308,10 @@ def _check(config: Config, file: str) -> None:
             f"{file}: dicom.issuer: {config.issuer!r} is no Issuer of Patient ID.",
             "It has at most 64 printable characters, without backslash, * and ?.",
         )
+    if len(config.shared_for) > MEMBERS:
+        raise LocalFault(
+            f"{file}: dicom.shared_for has {len(config.shared_for)} entries.", 'Say ["*"] for all.'
+        )
     for address in config.advertise:
         if is_wildcard(parse_address(address)[0]):
             raise LocalFault(
@@ -359,12 +369,6 @@ def _check_classes(file: str, classes: tuple[str, ...]) -> None:
                 f"{file}: dicom.private_classes: {uid!r} is no UID.",
                 f"See `{_example('dicom.private_classes')}`.",
             )
-
-
-def is_ae_title(text: str) -> bool:
-    """Whether it can be an application entity's title (PS3.5 6.2, VR AE)."""
-    plain = text.isascii() and text.isprintable() and text == text.strip()
-    return plain and "\\" not in text and 1 <= len(text) <= 16
 
 
 class ConfigFile:
@@ -471,6 +475,10 @@ worklist = {_quoted(config.worklist)}
 # no other clinic uses. A question for patients that names no issuer is about these, and every row
 # of theirs says so. Takes effect at the next start.
 issuer = {_quoted(config.issuer)}
+# Which members may have this node send to machines that `meshpacs dicom ae add --shared` shares:
+# "*" is every member, an empty list nobody; else their names or, as a name can be chosen by
+# anybody once it is free, their ids.
+shared_for = {_list(config.shared_for)}
 
 [archive]
 # The character set of images that declare none (DICOM PS3.3 C.12.1.1.2). Takes effect at the next

@@ -14,6 +14,7 @@ from meshpacs.model.answer import Status
 from meshpacs.model.attributes import UNIQUE_KEYS, Level
 from meshpacs.model.commitment import Reference
 from meshpacs.model.content import Entry
+from meshpacs.model.delivery import Ending, Order, Tally
 from meshpacs.model.ids import Digest, Micros, NodeId
 from meshpacs.model.member import Role
 from meshpacs.model.query import Everyone, Query, Scope
@@ -24,13 +25,14 @@ from meshpacs.node.fetching import Located
 from meshpacs.node.finding import Holdings, Question, merged
 from meshpacs.node.importing import Importing
 from meshpacs.node.membership import Membership
-from meshpacs.node.mesh import Finding
+from meshpacs.node.mesh import Courier, Finding
 from meshpacs.node.promising import HeldHere, Promising
 from meshpacs.node.removing import Removing
 from meshpacs.node.retrieving import Retrieving
 from meshpacs.node.rewriting import Rewriter
 from meshpacs.node.rooms import Rooms
 from meshpacs.node.selection import Selection
+from meshpacs.node.sharing import Sharing
 from meshpacs.node.status import Standing
 from meshpacs.node.views import (
     ConfigView,
@@ -42,6 +44,7 @@ from meshpacs.node.views import (
     PeerView,
     Progress,
     RevokeView,
+    SharedView,
     StatusView,
     TrailView,
 )
@@ -101,6 +104,7 @@ class LivingMesh:
         membership: Membership,
         fetcher: Fetcher,
         removing: Removing,
+        sharing: Sharing,
         watch: Watch,
         rewriter: Rewriter,
         stopping: trio.Event,
@@ -111,6 +115,7 @@ class LivingMesh:
         self._fetcher = fetcher
         self._removing = removing
         self._rewriter = rewriter
+        self._sharing = sharing
         self._standing = Standing(rooms, membership, watch)
         self._stopping = stopping
         self._imports = trio.CapacityLimiter(IMPORTS)
@@ -224,6 +229,30 @@ class LivingMesh:
         return await self._removing.remove(
             study_uid, even_if_last=even_if_last, confirmed=confirmed
         )
+
+    # ------------------------------------------------------------ shared destinations
+
+    async def share(self, titles: tuple[str, ...], courier: Courier) -> None:
+        """Send to these machines for other members; see `mesh.Mesh.share`."""
+        self._sharing.courier = courier
+        await self._membership.share(titles)
+
+    async def shared(self) -> tuple[SharedView, ...]:
+        """What other members share."""
+        await trio.lowlevel.checkpoint()
+        return self._sharing.views()
+
+    async def check_shared(self, title: str) -> SharedView:
+        """Have the member that shares this machine ask whether it is there."""
+        return await self._sharing.check(title)
+
+    def sharers(self, title: str) -> tuple[NodeId, ...]:
+        """Other members that send to this machine."""
+        return self._sharing.sharers(title)
+
+    async def deliver(self, member: NodeId, order: Order, tally: Tally, stop: trio.Event) -> Ending:
+        """Have another member send to a machine of its own; see `mesh.Mesh.deliver`."""
+        return await self._sharing.deliver(member, order, tally, stop)
 
     # ------------------------------------------------------------ what there is
 

@@ -9,8 +9,11 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
+import trio
+
 from meshpacs.model.commitment import Reference
 from meshpacs.model.content import Entry
+from meshpacs.model.delivery import Ending, Order, Tally
 from meshpacs.model.ids import Micros, NodeId
 from meshpacs.model.member import Role
 from meshpacs.model.query import Query, Scope
@@ -30,6 +33,7 @@ from meshpacs.node.views import (
     PeerView,
     Progress,
     RevokeView,
+    SharedView,
     StatusView,
     TrailView,
 )
@@ -140,6 +144,14 @@ class Importing(Protocol):
         ...
 
 
+class Courier(Protocol):
+    """Sends to this node's own DICOM machines, for other members."""
+
+    async def __call__(self, order: Order, tally: Tally, stop: trio.Event) -> Ending:
+        """Carry out an order and keep its tally; once `stop` is set, end between two instances."""
+        ...
+
+
 class Mesh(Protocol):
     """A running node. All methods are for trio tasks."""
 
@@ -179,6 +191,37 @@ class Mesh(Protocol):
         self, sop_class: str, sop_uid: str, transfer_syntax: str, calling_ae: str
     ) -> AbstractAsyncContextManager[Arriving]:
         """Take in one data set that a sender has announced, piece by piece."""
+        ...
+
+    async def share(self, titles: tuple[str, ...], courier: Courier) -> None:
+        """Tell the mesh that this node sends to these machines, and to no others, by `courier`."""
+        ...
+
+    async def shared(self) -> tuple[SharedView, ...]:
+        """The machines that other members send to, by title."""
+        ...
+
+    async def check_shared(self, title: str) -> SharedView:
+        """Have the one other member that shares this machine ask whether it is there.
+
+        Raises:
+            LocalFault: none or several share it.
+            Unavailable: the member or the machine cannot be reached.
+        """
+        ...
+
+    def sharers(self, title: str) -> tuple[NodeId, ...]:
+        """Other members that send to the machine of this title: none, one, or several."""
+        ...
+
+    async def deliver(self, member: NodeId, order: Order, tally: Tally, stop: trio.Event) -> Ending:
+        """Have a member send to a machine of its own; the tally follows. `stop` ends it early.
+
+        Raises:
+            OrderLost: the member was lost before the end.
+            Unavailable: it cannot be reached.
+            PeerFault: it breaks the protocol.
+        """
         ...
 
     @property

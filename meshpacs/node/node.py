@@ -40,6 +40,7 @@ from meshpacs.node.removing import Removing
 from meshpacs.node.rewriting import Rewriter
 from meshpacs.node.rooms import Rooms
 from meshpacs.node.serving import Serving
+from meshpacs.node.sharing import Sharing
 from meshpacs.node.switchboard import Switchboard
 from meshpacs.node.vault import Vault
 from meshpacs.wire.messages import Purpose
@@ -165,6 +166,7 @@ async def _running(
         nursery.start_soon(watch.run)
         await rooms.driver.tell(lambda engine, now: engine.start(now))
         await membership.publish()
+        nursery.start_soon(membership.run)
         log.info(
             "node_up",
             node=rooms.node.hex()[:8],
@@ -175,7 +177,14 @@ async def _running(
         decoders = Decoders()
         try:
             living = LivingMesh(
-                rooms, membership, fetcher, making.removing, watch, Rewriter(decoders), stopping
+                rooms,
+                membership,
+                fetcher,
+                making.removing,
+                making.sharing,
+                watch,
+                Rewriter(decoders),
+                stopping,
             )
             yield Node(living, rooms, stopping)
         finally:
@@ -249,6 +258,7 @@ class _Making:
         self.membership: Membership
         self.fetcher: Fetcher
         self.removing: Removing
+        self.sharing: Sharing
 
     def rooms(self, listening: tuple[str, ...]) -> Rooms:
         """The whole, once it is known where it listens."""
@@ -284,6 +294,7 @@ class _Making:
         self.fetcher = Fetcher(rooms.node, archive, means)
         self.removing = Removing(rooms, means, self.fetcher)
         self.membership = Membership(rooms)
+        self.sharing = Sharing(rooms)
         return rooms
 
     # ------------------------------------------------------------ what comes in at the door
@@ -301,7 +312,10 @@ class _Making:
                 await link.aclose()
 
     async def _on_bulk(self, link: Link) -> None:
-        await self._serving.serve(link)
+        if link.purpose is Purpose.DELIVERY:
+            await self.sharing.serve(link)
+        else:
+            await self._serving.serve(link)
 
     def _learnt_at_the_door(self, news: News) -> None:
         def turn(engine: Engine, now: Micros) -> list[Effect]:

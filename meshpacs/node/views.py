@@ -255,6 +255,16 @@ class StatusView:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedView:
+    """A DICOM machine that another member's node sends to (PROTOCOL 12)."""
+
+    title: str
+    node: NodeId
+    name: str
+    """The member's."""
+
+
+@dataclass(frozen=True, slots=True)
 class InviteView:
     """An invite, to be given to one clinic."""
 
@@ -397,6 +407,10 @@ class NobodyHasIt(Unavailable):
         """`silent`: members that might have it and were not heard."""
         super().__init__(what, mend)
         self.silent = silent
+
+
+class OrderLost(Unavailable):
+    """The member that was to send something was reached, and lost before it had said the end."""
 
 
 # ---------------------------------------------------------------- arrivals

@@ -185,3 +185,27 @@ def test_the_worklist_shows_what_is_scheduled_and_which_file_cannot_be_used(home
     assert done.code == 1
     assert "CT1" in done.out
     assert "bad.json: PatientsName is neither a keyword" in done.err
+
+
+def test_switches_are_kept_shown_and_taken_back(home: Path) -> None:
+    said = ae(home, "add", "VIEWER", "192.0.2.20:11112", "--shared", "--online")
+    assert "shared, told ONLINE" in said
+    ae(home, "add", "SHY", "192.0.2.21", "--incomplete-fails")
+    viewer, shy = sorted(read_book(home / "dicom-aes.toml"), key=lambda e: e.title, reverse=True)
+    assert (viewer.shared, viewer.online, viewer.incomplete_fails) == (True, True, False)
+    assert (shy.shared, shy.online, shy.incomplete_fails) == (False, False, True)
+    assert "incomplete fails" in ae(home, "list")
+    ae(home, "add", "VIEWER", "192.0.2.20:11112")
+    assert "shared" not in ae(home, "list")
+    refused = meshpacs(home, "dicom", "ae", "add", "CT1", "192.0.2.7", "--shared")
+    assert refused.code == 2
+    assert "without a port" in refused.err
+
+
+def test_what_others_share_is_listed_while_the_node_is_up(home: Path) -> None:
+    assert "shared" not in meshpacs(home, "dicom", "ae", "list", "--json").json
+    with up(home):
+        assert meshpacs(home, "dicom", "ae", "list", "--json").json["shared"] == []
+        code, said = check(home, "NOBODY")
+    assert code == 2
+    assert "0 machines" in said

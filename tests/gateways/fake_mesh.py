@@ -12,6 +12,7 @@ from meshpacs.model.answer import MemberAnswer, Report, Status
 from meshpacs.model.attributes import Record
 from meshpacs.model.commitment import Promise, Reference
 from meshpacs.model.content import Entry, leaf_count
+from meshpacs.model.delivery import Ending, Order, Tally
 from meshpacs.model.errors import Damaged
 from meshpacs.model.ids import Digest, MeshId, Micros, NodeId, QueryId
 from meshpacs.model.limits import LEAF_BYTES
@@ -19,6 +20,7 @@ from meshpacs.model.member import Role
 from meshpacs.model.merge import Match
 from meshpacs.model.query import Query, Scope
 from meshpacs.node.commitments import SCHEMA, Commitments
+from meshpacs.node.mesh import Courier
 from meshpacs.node.views import (
     ArchiveView,
     ConfigView,
@@ -42,6 +44,7 @@ from meshpacs.node.views import (
     ReachView,
     RevokeView,
     RosterView,
+    SharedView,
     StatusView,
     Taken,
     TrailView,
@@ -322,6 +325,12 @@ class FakePromises:
         return self.promised.get(reference, Promise.ABSENT)
 
 
+async def nothing(order: Order, tally: Tally, stop: trio.Event) -> Ending:
+    """A courier that has nothing to do."""
+    await trio.lowlevel.checkpoint()
+    return Ending(0)
+
+
 @dataclass
 class FakeMesh:
     found: Found = FOUND
@@ -339,6 +348,10 @@ class FakeMesh:
     """Raised when an instance's bytes come."""
     held: dict[Entry, bytes | None] = field(default_factory=dict)
     """What a retrieval gives."""
+    sharing: dict[str, tuple[NodeId, ...]] = field(default_factory=dict)
+    """Who shares a destination."""
+    courier: Courier = field(default_factory=lambda: nothing)
+    """Carries out what is ordered of other members."""
     arrived: list[bytes] = field(default_factory=list)
     left: trio.Event = field(default_factory=trio.Event)
     commitments: Commitments = field(default_factory=commitments_in_memory)
@@ -370,6 +383,24 @@ class FakeMesh:
     async def fetch(self, study_uid: str, *, to: Path | None = None) -> AsyncIterator[FakeFetching]:
         self._remember("fetch", study_uid, to)
         yield FakeFetching(self.done)
+
+    async def share(self, titles: tuple[str, ...], courier: Courier) -> None:
+        self._remember("share", titles)
+
+    async def shared(self) -> tuple[SharedView, ...]:
+        self._remember("shared")
+        return (SharedView("FARAWAY", SUED, "Süd"),)
+
+    async def check_shared(self, title: str) -> SharedView:
+        self._remember("check_shared", title)
+        return SharedView(title, SUED, "Süd")
+
+    def sharers(self, title: str) -> tuple[NodeId, ...]:
+        return self.sharing.get(title, ())
+
+    async def deliver(self, member: NodeId, order: Order, tally: Tally, stop: trio.Event) -> Ending:
+        self._remember("deliver", member, order)
+        return await self.courier(order, tally, stop)
 
     node = NORD
     decodable: frozenset[str] = frozenset()

@@ -206,12 +206,16 @@ async def test_the_rest_of_the_api_reaches_the_mesh() -> None:
     assert gone.json["name"] == "Süd"
     listed = await ask(app, "GET", "/v1/conflicts")
     assert listed.json["conflicts"][0]["origin"] == "import"
+    shared = await ask(app, "GET", "/v1/destinations")
+    assert shared.json["shared"] == [{"title": "FARAWAY", "node": SUED.hex(), "name": "Süd"}]
+    checked = await ask(app, "POST", "/v1/destinations/check", {"title": "FARAWAY"})
+    assert checked.json["name"] == "Süd"
     config = await ask(app, "POST", "/v1/config/reload")
     assert config.json["refused"] == "It is wrong."
     stop = await ask(app, "POST", "/v1/stop")
     assert stop.json == {"stopping": True}
     assert [entry[0] for entry in mesh.asked] == [  # type: ignore[index]
-        "invite", "revoke", "conflicts", "reload", "stop",
+        "invite", "revoke", "conflicts", "shared", "check_shared", "reload", "stop",
     ]  # fmt: skip
     assert mesh.asked[0] == ("invite", Role.RELAY, 60, True)
 

@@ -141,3 +141,38 @@ async def test_a_name_that_nobody_knows_lets_nobody_in(tmp_path: Path) -> None:
     write_book(file, [Entry("X", "no-such-host.invalid")])
     async with watched(file) as book:
         assert book.allows("X", "192.0.2.7") == frozenset()
+
+
+def test_what_cannot_be_shared_says_why(tmp_path: Path) -> None:
+    with pytest.raises(LocalFault, match="without a port"):
+        check_entry(Entry("CT1", "192.0.2.7", shared=True), "here")
+    file = tmp_path / "aes.toml"
+    write_book(file, [Entry(f"AE{n}", "192.0.2.7", 104, shared=True) for n in range(129)])
+    with pytest.raises(LocalFault, match="shares 129 destinations"):
+        read_book(file)
+
+
+async def test_what_is_shared_is_told_after_each_read_and_not_when_the_book_is_bad(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshpacs.node.book.LOOK_S", 0.01)
+    file = tmp_path / "aes.toml"
+    tell, told = trio.open_memory_channel[tuple[str, ...]](9)
+    shared = Entry("VIEWER", "192.0.2.20", 11112, shared=True)
+    write_book(file, [shared, CT, Entry("TWIN", "192.0.2.21", 104, shared=True)])
+    book = Book(file, tell.send)
+    with structlog.testing.capture_logs() as logs, trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(book.watch)
+            assert await told.receive() == ("TWIN", "VIEWER")
+            assert book.entries_of("VIEWER", "192.0.2.20") == (shared,)
+            assert book.entries_of("VIEWER", "192.0.2.21") == ()
+            file.write_text("nonsense", encoding="utf-8")
+            while not [line for line in logs if line["event"] == "ae_book_kept_out"]:
+                await trio.sleep(0.01)
+            twins = [Entry("TWIN", f"192.0.2.{n}", 104, shared=True) for n in (21, 22)]
+            write_book(file, [shared, *twins])
+            # A book that cannot be read has withdrawn nothing: the next word is this one.
+            assert await told.receive() == ("VIEWER",)
+            nursery.cancel_scope.cancel()
+    assert [line["title"] for line in logs if line["event"] == "ae_not_shared"] == ["TWIN"]

@@ -1,5 +1,6 @@
 """Invites, names, addresses and removal, and what is said when something is not possible."""
 
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from meshpacs.model.delivery import Ending, Order, Tally
 from meshpacs.model.errors import LocalFault
 from meshpacs.model.ids import Digest, NodeId, short
 from meshpacs.model.member import Role
@@ -18,7 +20,7 @@ from meshpacs.wire.entries import Revoke, write_entry
 from meshpacs.wire.invite import read_invite
 from meshpacs.wire.keys import FounderKey
 from meshpacs.wire.messages import Message
-from tests.node.houses import street, until_state
+from tests.node.houses import House, street, until_state
 
 
 async def test_an_invite_says_role_expiry_and_where_else_it_can_be_used(tmp_path: Path) -> None:
@@ -323,3 +325,38 @@ async def test_two_members_revoked_at_once_are_two_entries(tmp_path: Path) -> No
         status = await nord.up.mesh.status()
         assert len(status.roster.revoked) == 2
         assert not status.roster.forks
+
+
+async def test_a_restored_home_takes_back_what_it_had_said_after_the_copy_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshpacs.node.membership.LOOK_S", 0.05)
+
+    async def courier(order: Order, tally: Tally, stop: trio.Event) -> Ending:
+        raise AssertionError(order)
+
+    async def shares(house: House, *titles: str) -> None:
+        with trio.fail_after(10):
+            while True:
+                members = nord.up.rooms.roster.members()
+                if members[house.up.node_id].destinations == titles:
+                    return
+                await trio.sleep(0.01)
+
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        sued = await houses.member("Süd", nord)
+        await sued.up.mesh.share(("OLD",), courier)
+        await shares(sued, "OLD")
+        await sued.stop()
+        shutil.copytree(sued.home.folder, tmp_path / "copy")
+        await sued.start()
+        await sued.up.mesh.share(("LATER", "OLD"), courier)
+        await shares(sued, "LATER", "OLD")
+        await sued.stop()
+        shutil.rmtree(sued.home.folder)
+        (tmp_path / "copy").rename(sued.home.folder)
+        await sued.start()
+        await sued.up.mesh.share(("OLD",), courier)  # as its book, restored too, has it
+        await until_state(nord, "Süd", PeerState.LINKED)
+        await shares(sued, "OLD")

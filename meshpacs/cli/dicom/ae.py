@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from meshpacs.cli.dicom.machine import shared_by_others
 from meshpacs.cli.options import home_option, json_option
 from meshpacs.node.home import Home
 
@@ -33,6 +34,13 @@ def ae() -> None:
     default="",
     help="The transfer syntax that it is best sent, by DICOM's keyword or UID. Default: as stored.",
 )
+@click.option("--shared", is_flag=True, help="Other members may have this node send to it.")
+@click.option(
+    "--online", is_flag=True, help="Tell it that other members' studies are ONLINE, not NEARLINE."
+)
+@click.option(
+    "--incomplete-fails", is_flag=True, help="End its C-FIND in a failure if members are missing."
+)
 @json_option
 @home_option
 def add(
@@ -42,6 +50,9 @@ def add(
     prefer: str,
     *,
     over_tls: bool,
+    shared: bool,
+    online: bool,
+    incomplete_fails: bool,
     as_json: bool,
     home: Home,
 ) -> None:
@@ -54,7 +65,17 @@ def add(
 
     home.require_made()
     name, port = _split(host)
-    entry = Entry(title, name, port, services or SERVICES, tls=over_tls, prefer=prefer)
+    entry = Entry(
+        title,
+        name,
+        port,
+        services or SERVICES,
+        tls=over_tls,
+        prefer=prefer,
+        shared=shared,
+        online=online,
+        incomplete_fails=incomplete_fails,
+    )
     check_entry(entry, "the command line")
     others = [e for e in read_book(home.ae_book) if (e.title, e.host) != (title, name)]
     write_book(home.ae_book, [*others, entry])
@@ -86,11 +107,12 @@ def remove(title: str, host: str | None, *, as_json: bool, home: Home) -> None:
 @json_option
 @home_option
 def list_(*, as_json: bool, home: Home) -> None:
-    """Show the machines that are known."""
+    """Show the machines that are known, and while the node is up those that other members share."""
     from meshpacs.node.book import read_book
 
     home.require_made()
-    _tell(home.ae_book, read_book(home.ae_book), as_json=as_json)
+    others = shared_by_others(home)
+    _tell(home.ae_book, read_book(home.ae_book), as_json=as_json, others=others)
 
 
 def _split(host: str) -> tuple[str, int]:
@@ -101,18 +123,32 @@ def _split(host: str) -> tuple[str, int]:
     return (host, 0) if bare else parse_address(host)
 
 
-def _tell(file: Path, entries: Any, *, as_json: bool) -> None:
+def _tell(
+    file: Path, entries: Any, *, as_json: bool, others: list[dict[str, str]] | None = None
+) -> None:
     from meshpacs.cli.screen import print_json, safe
 
     if as_json:
-        fields = ("title", "host", "port", "services", "tls", "prefer")
+        fields = ("title", "host", "port", "services", "tls", "prefer", *SWITCHES)
         known = [{name: getattr(entry, name) for name in fields} for entry in entries]
-        print_json({"file": str(file), "ae": known})
+        shared = {} if others is None else {"shared": others}
+        print_json({"file": str(file), "ae": known, **shared})
         return
     for entry in entries:
+        switches = [word for name, word in SWITCHES.items() if getattr(entry, name)]
+        can = ", ".join([" ".join(entry.services), *switches])
         where = safe(entry.address) + (" over TLS" if entry.tls else "")
-        services = " ".join(entry.services)
         prefer = f"  prefers {entry.prefer}" if entry.prefer else ""
-        click.echo(f"{safe(entry.title):<16}  {where:<28}  {services}{prefer}")
+        click.echo(f"{safe(entry.title):<16}  {where:<28}  {can}{prefer}")
+    for other in others or ():
+        click.echo(f"{safe(other['title']):<16}  reached through {safe(other['name'])}")
     if not entries:
         click.echo("No machine is known but this one, which may do everything.")
+
+
+SWITCHES = {
+    "shared": "shared",
+    "online": "told ONLINE",
+    "incomplete_fails": "incomplete fails",
+}
+"""Those of an entry, as they are shown."""

@@ -94,3 +94,20 @@ def _dialling(title: str, home: Home) -> "ssl.SSLContext":
     if credentials is None:
         raise no_key()
     return credentials.dialling(title)
+
+
+def is_listed(title: str, home: Home) -> bool:
+    """Whether this node's own book says where it is."""
+    from meshpacs.node.book import read_book
+
+    return any(entry.title == title and entry.port for entry in read_book(home.ae_book))
+
+
+def shared_by_others(home: Home) -> list[dict[str, str]] | None:
+    """The machines that other members share; None where no node is up to be asked."""
+    from meshpacs.cli.client import Client
+
+    if home.running() is None:
+        return None
+    shared: list[dict[str, str]] = Client(home).get("/v1/destinations")["shared"]
+    return shared

@@ -28,6 +28,8 @@ class Operation:
     message_id: int
     scope: trio.CancelScope | None = None
     cancelled: bool = False
+    stop: trio.Event = field(default_factory=trio.Event)
+    """Set with it, for whoever does the work elsewhere."""
     answered: bool = False
     """Whether its last response is on its way: then the peer may ask the next thing."""
     ended: trio.Event = field(default_factory=trio.Event)
@@ -39,6 +41,7 @@ class Operation:
     def cancel(self) -> None:
         """The peer does not want it any more."""
         self.cancelled = True
+        self.stop.set()
         if self.scope is not None:
             self.scope.cancel()
 

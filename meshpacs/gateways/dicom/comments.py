@@ -13,6 +13,7 @@ LATER = "It cannot be done now; the node's log says why."
 BEYOND = "More is asked than this node can do at once."
 DAMAGED = "The archive cannot be read; the node's log says why."
 NO_ROOM = "There is no room left for it."
+NO_TLS = "This node cannot speak TLS to it; its log says why."
 NOT_KEPT = "It could not be kept; the node's log says why."
 
 
@@ -26,6 +27,19 @@ def comment_on(fault: MeshError, calling: str) -> str:
             return BEYOND
         case _:
             return LATER
+
+
+def comment_on_machine(fault: MeshError, title: str, host: str, port: int) -> str:
+    """Of a machine of the book: what is wrong with it, and never where in this clinic's network.
+
+    It may go to another member (PROTOCOL 12.4); what it stands for is logged.
+    """
+    log.warning("dicom_machine_failed", title=title, what=fault.what, mend=fault.mend)
+    if isinstance(fault, LocalFault):  # of the files of our TLS
+        return NO_TLS
+    # What follows the address is the system's own word, with what a name stands for.
+    told = fault.what.partition(f" at {host}:{port}")[0]
+    return LATER if host in told else told
 
 
 def comment_on_refused(fault: NotKept) -> str:

@@ -13,6 +13,7 @@ from meshpacs.dimse.services import QUERY_RETRIEVE
 from meshpacs.dimse.statuses import (
     CANCELLED,
     IDENTIFIER_MISMATCH,
+    INCOMPLETE,
     OUT_OF_RESOURCES,
     PENDING,
     PENDING_IGNORED_KEYS,
@@ -66,7 +67,9 @@ async def find(
     else:
         if found is not None:
             await _send_rows(caller, operation, number, asked, found, end)
-            status, comment = _ending(found)
+            noted = caller.book.entries_of(caller.title, caller.host)
+            fails = any(entry.incomplete_fails for entry in noted)
+            status, comment = _ending(found, fails=fails)
             end = replace(end, status=status, comment=comment)
         if operation.cancelled:
             end = replace(end, status=CANCELLED, comment="")
@@ -131,6 +134,8 @@ async def _send_rows(
     pending = replace(end, has_data=True, status=PENDING_IGNORED_KEYS if asked.ignored else PENDING)
     explicit = caller.context(number).transfer_syntax == EXPLICIT_LITTLE
     room = caller.channel.room
+    noted = caller.book.entries_of(caller.title, caller.host)
+    elsewhere = ONLINE if any(entry.online for entry in noted) else NEARLINE
     parts: list[bytes] = []
     size = 0
     for match in found.matches:
@@ -141,7 +146,7 @@ async def _send_rows(
             asked,
             with_issuer(match, found, here=here),
             title=caller.called,
-            availability=ONLINE if here else NEARLINE,
+            availability=ONLINE if here else elsewhere,
             explicit=explicit,
         )
         parts.append(message(number, pending, row, room))
@@ -164,18 +169,20 @@ def with_issuer(match: Match, found: Found, *, here: bool) -> Record:
     return record | {ISSUER_OF_PATIENT_ID: (found.names.get(holder, holder.hex()[:8]),)}
 
 
-def _ending(found: Found) -> tuple[int, str]:
+def _ending(found: Found, *, fails: bool) -> tuple[int, str]:
     """The last response's status and comment: whether something is missing, and how much.
 
     A failure would make some viewers drop every row (Orthanc 1.10 does: tried), so an answer that
-    lacks members is a success that says so; one that was cut short is a failure by PS3.4.
+    lacks members is a success that says so, unless the book has this caller told by a failure
+    (`fails`); one that was cut short is a failure by PS3.4.
     """
     if found.truncated:
         return OUT_OF_RESOURCES, "MORE MATCHES THAN CAN BE ANSWERED"
     if found.complete or found.report is None:
         return SUCCESS, ""
+    lacking = INCOMPLETE if fails else SUCCESS
     members = found.report.asked
     answered = sum(m.status in (Status.ANSWERED, Status.TRUNCATED) for m in members)
     if answered == len(members):
-        return SUCCESS, "COUNTS MAY BE TOO LOW"
-    return SUCCESS, f"INCOMPLETE {answered}/{len(members)}"
+        return lacking, "COUNTS MAY BE TOO LOW"
+    return lacking, f"INCOMPLETE {answered}/{len(members)}"

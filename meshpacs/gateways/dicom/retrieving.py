@@ -5,10 +5,11 @@ manifests, before the first sub-operation; Remaining is told only while pending 
 """
 
 import shlex
-from collections import Counter
+import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 
 import structlog
 import trio
@@ -34,75 +35,40 @@ from meshpacs.dimse.statuses import (
     SUB_OPERATIONS_WARNING,
     SUCCESS,
     UNABLE_TO_PROCESS,
-    is_warning,
 )
 from meshpacs.gateways.dicom.caller import Caller, Operation
-from meshpacs.gateways.dicom.comments import comment_on
-from meshpacs.gateways.dicom.delivery import Delivery, NoRetrieval, RoundTrip
+from meshpacs.gateways.dicom.carrying import Carrying, Store, Way, by_delivery, log_failures
+from meshpacs.gateways.dicom.comments import comment_on_machine
+from meshpacs.gateways.dicom.delivery import NoRetrieval, RoundTrip
 from meshpacs.gateways.dicom.requesting import Machine
-from meshpacs.gateways.dicom.sending import CannotSend, Originator
+from meshpacs.gateways.dicom.sending import Originator
 from meshpacs.gateways.dicom.whose import studies_of
 from meshpacs.model.attributes import Level
 from meshpacs.model.content import Entry
-from meshpacs.model.errors import LocalFault, MeshError, PeerFault, Unavailable
+from meshpacs.model.delivery import PRIORITIES, Order, Tally
+from meshpacs.model.errors import LocalFault, MeshError, Unavailable
+from meshpacs.model.ids import NodeId
+from meshpacs.model.titles import is_ae_title
 from meshpacs.node.book import Entry as Known
-from meshpacs.node.mesh import Retrieving
-from meshpacs.node.views import NobodyHasIt
+from meshpacs.node.views import OrderLost
 
 log = structlog.get_logger()
 
 PENDING_S = 2.0
 """Seconds between two pending responses. PS3.4 leaves it open; 5 s are promised."""
 
-STUDIES_AT_ONCE = 16
-"""Studies that one retrieval looks for in the mesh at the same time. A guess, far below the
-questions that one node may have open, so that a long list shuts nobody else out."""
-
-REASONS = 16
-"""Reasons of failures that are told apart in the log. A guess."""
-
 COUNT_MOST = 0xFFFF
 """Numbers of sub-operations are US (PS3.7 E.1)."""
 
-
-@dataclass(slots=True)
-class Tally:
-    """Sub-operations, as responses count them."""
-
-    total: int
-    completed: int = 0
-    warning: int = 0
-    failed: list[str] = field(default_factory=list)
-    """SOP Instance UIDs."""
-    reasons: Counter[str] = field(default_factory=Counter)
-    """Why they failed, for the log: one line a retrieval, however many there are."""
-
-    @property
-    def remaining(self) -> int:
-        """What has not been tried."""
-        return self.total - self.completed - self.warning - len(self.failed)
-
-    def count(self, sop_uid: str, status: int) -> None:
-        """One more was answered."""
-        if status == SUCCESS:
-            self.completed += 1
-        elif is_warning(status):
-            self.warning += 1
-        else:
-            self.fail(sop_uid, f"The receiver answered {status:04X}.")
-
-    def fail(self, sop_uid: str, reason: str) -> None:
-        """One more could not be sent."""
-        self.failed.append(sop_uid)
-        known = reason in self.reasons or len(self.reasons) < REASONS
-        self.reasons[reason if known else "Other reasons."] += 1
-
-
-Store = Callable[[Retrieving, Entry], Awaitable[int]]
-"""Sends one instance and returns the receiver's status."""
-
-Way = Callable[[Sequence[Entry]], AbstractAsyncContextManager[Store]]
-"""Opens the way to the receiver of these instances."""
+ORDERED = frozenset(
+    {
+        CANNOT_COUNT_MATCHES,
+        CANNOT_PERFORM_SUB_OPERATIONS,
+        MOVE_DESTINATION_UNKNOWN,
+        UNABLE_TO_PROCESS,
+    }
+)
+"""What another member may say that becomes of an order: a C-MOVE's failures."""
 
 
 async def get(
@@ -116,55 +82,46 @@ async def get(
     async def way(_entries: Sequence[Entry]) -> AsyncIterator[Store]:
         yield round_trip.store
 
-    await _Retrieval(caller, number, answer, operation).run(data, way)
+    retrieval = _Retrieval(caller, number, answer, operation)
+    await retrieval.run(data, partial(retrieval.carry, way))
 
 
 async def move(
     caller: Caller, number: int, request: MoveRequest, data: bytes | None, operation: Operation
 ) -> None:
-    """Answer a C-MOVE: the instances go out on associations of ours, to whom the book names."""
+    """Answer a C-MOVE: the instances go out on associations of ours, to whom the book names.
+
+    Where it names nobody, by the one other member that shares a machine of that title.
+    """
     answer = MoveResponse(responded_id=request.message_id, sop_class=request.sop_class)
+    retrieval = _Retrieval(caller, number, answer, operation)
+    known = caller.book.destination(request.destination)
+    sharers = () if known else caller.mesh.sharers(request.destination)
+    if len(known) + len(sharers) != 1:
+        names = caller.mesh.names()
+        log.warning(
+            "dicom_move_destination_unknown",
+            destination=request.destination,
+            calling=caller.title,
+            candidates=[entry.address for entry in known]
+            + [f"through {names.get(node, node.hex())}" for node in sharers],
+            mend=f"meshpacs dicom ae add {shlex.quote(request.destination)} HOST:PORT",
+        )
+        many = f"{len(known) + len(sharers)} machines have this title."
+        await retrieval.run(data, _refused(NoRetrieval(MOVE_DESTINATION_UNKNOWN, many)))
+    elif sharers:
+        await retrieval.run(data, partial(retrieval.pass_on, sharers[0], request))
+    else:
+        await retrieval.run(data, partial(retrieval.send_to, known[0], request))
 
-    def destination() -> Known:
-        known = caller.book.destination(request.destination)
-        if len(known) != 1:
-            log.warning(
-                "dicom_move_destination_unknown",
-                destination=request.destination,
-                calling=caller.title,
-                candidates=[entry.address for entry in known],
-                mend=f"meshpacs dicom ae add {shlex.quote(request.destination)} HOST:PORT",
-            )
-            raise NoRetrieval(MOVE_DESTINATION_UNKNOWN, f"{len(known)} machines have this title.")
-        return known[0]
 
-    @asynccontextmanager
-    async def way(entries: Sequence[Entry]) -> AsyncIterator[Store]:
-        known = destination()
-        try:
-            tls = caller.tls_for(known)
-        except LocalFault as fault:
-            raise NoRetrieval(CANNOT_PERFORM_SUB_OPERATIONS, fault.what) from fault
-        async with AsyncExitStack() as stack:
-            whom = Machine(
-                known.host, known.port, request.destination, caller.called, tls, known.prefer
-            )
-            originator = Originator(caller.title, request.message_id)
-            delivery = Delivery(
-                whom,
-                entries,
-                stack,
-                priority=request.priority,
-                originator=originator,
-                decodable=caller.mesh.decodable,
-            )
-            try:
-                await delivery.begin()
-            except (Unavailable, PeerFault) as fault:
-                raise NoRetrieval(CANNOT_PERFORM_SUB_OPERATIONS, fault.what) from fault
-            yield delivery.store
+def _refused(refusal: NoRetrieval) -> Callable[[Selected], Awaitable[None]]:
+    async def work(selected: Selected) -> None:
+        del selected
+        await trio.lowlevel.checkpoint()
+        raise refusal
 
-    await _Retrieval(caller, number, answer, operation).run(data, way, destination)
+    return work
 
 
 class _Retrieval:
@@ -183,22 +140,16 @@ class _Retrieval:
         self._operation = operation
         self._context = caller.context(number)
         self._tally = Tally(0)
-        self._fixed = False
-        """Whether it is known how many instances there are."""
 
-    async def run(
-        self, data: bytes | None, way: Way, check: Callable[[], object] = lambda: None
-    ) -> None:
-        """Answer; `check` may refuse before the mesh is asked."""
+    async def run(self, data: bytes | None, work: Callable[[Selected], Awaitable[None]]) -> None:
+        """Have what was selected sent, and answer."""
         caller, operation = self._caller, self._operation
         end = self._answer
         done = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_pending, done)
             try:
-                selected = self._selected(data)
-                check()
-                await self._retrieve(selected, way)
+                await work(self._selected(data))
             except NoRetrieval as refusal:
                 end = replace(
                     end,
@@ -211,8 +162,8 @@ class _Retrieval:
         if status == SUCCESS:
             status, comment = self._ending()
         caller.done["sent"] += self._tally.completed + self._tally.warning
-        caller.done["not_sent"] += len(self._tally.failed)
-        self._log_failures()
+        caller.done["not_sent"] += self._tally.failures
+        log_failures(self._tally, caller.title)
         operation.answered = True
         failed = b""
         if self._tally.failed and status != SUCCESS:
@@ -236,7 +187,7 @@ class _Retrieval:
         tally = self._tally
         if self._operation.cancelled and (tally.remaining or not tally.total):
             return CANCELLED, ""
-        if not tally.failed:
+        if not tally.failures:
             return (SUB_OPERATIONS_WARNING if tally.warning else SUCCESS), ""
         if tally.completed or tally.warning:
             return SUB_OPERATIONS_WARNING, ""
@@ -248,31 +199,77 @@ class _Retrieval:
             self._answer,
             remaining=min(tally.remaining, COUNT_MOST) if remaining else None,
             completed=min(tally.completed, COUNT_MOST),
-            failed=min(len(tally.failed), COUNT_MOST),
+            failed=min(tally.failures, COUNT_MOST),
             warning=min(tally.warning, COUNT_MOST),
         )
 
     # ------------------------------------------------------------ what is wanted
 
-    async def _retrieve(self, selected: Selected, way: Way) -> None:
-        async with AsyncExitStack() as stack:
-            wanted: list[tuple[Retrieving, tuple[Entry, ...]]] = []
-            with self._operation.cancellable():
-                studies = await studies_of(self._caller, selected)
-                for at in range(0, len(studies), STUDIES_AT_ONCE):
-                    few = studies[at : at + STUDIES_AT_ONCE]
-                    sources = await self._sources(selected, few, stack)
-                    wanted += [(source, await self._entries(source)) for source in sources]
-            entries = [entry for _, some in wanted for entry in some]
-            if self._operation.cancelled or not entries:
-                return
-            self._tally, self._fixed = Tally(len(entries)), True
-            async with way(entries) as store:
-                for source, some in wanted:
-                    async with trio.open_nursery() as beside:
-                        beside.start_soon(source.read_ahead)
-                        await self._send(source, some, store)
-                        beside.cancel_scope.cancel()
+    async def send_to(self, known: Known, request: MoveRequest, selected: Selected) -> None:
+        """Send it to a machine of this node's own book."""
+        caller = self._caller
+        try:
+            tls = caller.tls_for(known)
+        except LocalFault as fault:
+            comment = comment_on_machine(fault, known.title, known.host, known.port)
+            raise NoRetrieval(CANNOT_PERFORM_SUB_OPERATIONS, comment) from fault
+        whom = Machine(known.host, known.port, known.title, caller.called, tls, known.prefer)
+        originator = Originator(caller.title, request.message_id)
+        way = by_delivery(whom, request.priority, originator, caller.mesh.decodable)
+        await self.carry(way, selected)
+
+    async def carry(self, way: Way, selected: Selected) -> None:
+        """Send it ourselves."""
+        caller, operation = self._caller, self._operation
+        studies = await self._studies(selected)
+        if operation.cancelled:
+            return
+        carrying = Carrying(caller.mesh, operation, self._tally, caller.title)
+        await carrying.run(studies, *_below(selected), way)
+
+    async def pass_on(self, member: NodeId, request: MoveRequest, selected: Selected) -> None:
+        """Have the member send it that alone can reach the destination (PROTOCOL 12.2)."""
+        caller, operation = self._caller, self._operation
+        studies = await self._studies(selected)
+        if operation.cancelled or not studies:
+            return
+        series, instances = _below(selected)
+        order = Order(
+            request.destination,
+            studies,
+            series,
+            instances,
+            caller.title if is_ae_title(caller.title) else "",
+            request.message_id,
+            request.priority if request.priority < PRIORITIES else 0,
+        )
+        fault = order.fault()
+        if fault:
+            raise NoRetrieval(CANNOT_COUNT_MATCHES, fault)
+        await self._passed_on(member, order)
+
+    async def _passed_on(self, member: NodeId, order: Order) -> None:
+        mesh, operation, tally = self._caller.mesh, self._operation, self._tally
+        name = _ascii(mesh.names().get(member, "")) or member.hex()[:8]
+        try:
+            ending = await mesh.deliver(member, order, tally, operation.stop)
+        except MeshError as fault:
+            log.warning(
+                "dicom_move_passed_on_in_vain", member=name, what=fault.what, mend=fault.mend
+            )
+            tally.lose("The member that sends was lost.")  # PROTOCOL 12.5
+            unreached = isinstance(fault, Unavailable) and not isinstance(fault, OrderLost)
+            how = "CANNOT BE REACHED" if unreached else "WAS LOST MIDWAY"
+            comment = f"{name[:40]} {how}"
+            raise NoRetrieval(CANNOT_PERFORM_SUB_OPERATIONS, comment) from fault
+        if ending.status == CANCELLED and operation.cancelled:
+            return
+        if ending.status == SUCCESS and (operation.cancelled or not tally.remaining):
+            return
+        tally.lose("The member that sends has ended it.")
+        status = ending.status if ending.status in ORDERED else CANNOT_PERFORM_SUB_OPERATIONS
+        said = ending.comment if ending.comment.isprintable() else ""
+        raise NoRetrieval(status, f"{name[:20]}: {said or 'IT HAS STOPPED MIDWAY'}")
 
     def _selected(self, data: bytes | None) -> Selected:
         if data is None:
@@ -286,37 +283,10 @@ class _Retrieval:
         except MalformedIdentifier as fault:
             raise NoRetrieval(UNABLE_TO_PROCESS, fault.what) from fault
 
-    async def _sources(
-        self, selected: Selected, studies: Sequence[str], stack: AsyncExitStack
-    ) -> list[Retrieving]:
-        keys, mesh = selected.keys, self._caller.mesh
-        try:
-            return [
-                await stack.enter_async_context(
-                    mesh.retrieve(
-                        study,
-                        series=frozenset(keys.get(Level.SERIES, ())),
-                        instances=frozenset(keys.get(Level.IMAGE, ())),
-                    )
-                )
-                for study in studies
-            ]
-        except MeshError as fault:
-            raise self._cannot_count(fault) from fault
-
-    def _cannot_count(self, fault: MeshError) -> NoRetrieval:
-        return NoRetrieval(CANNOT_COUNT_MATCHES, comment_on(fault, self._caller.title))
-
-    async def _entries(self, source: Retrieving) -> tuple[Entry, ...]:
-        try:
-            return await source.entries()
-        except NobodyHasIt as fault:
-            if fault.silent:
-                comment = f"NOT FOUND, AND {fault.silent} MEMBERS ARE SILENT"
-                raise NoRetrieval(CANNOT_PERFORM_SUB_OPERATIONS, comment) from fault
-            return ()
-        except MeshError as fault:
-            raise self._cannot_count(fault) from fault
+    async def _studies(self, selected: Selected) -> tuple[str, ...]:
+        with self._operation.cancellable():
+            return await studies_of(self._caller, selected)
+        return ()
 
     # ------------------------------------------------------------ sub-operations
 
@@ -326,39 +296,18 @@ class _Retrieval:
                 await done.wait()
                 return
             pending = replace(self._counted(remaining=True), status=PENDING)
-            if not self._fixed:
+            if not self._tally.total:
                 # PS3.4 C.4.2.1.6 wants a number even now, and with 0 it would be over.
                 pending = replace(pending, remaining=1)
             await self._caller.respond(self._number, pending)
 
-    async def _send(self, source: Retrieving, wanted: Sequence[Entry], store: Store) -> None:
-        operation, tally = self._operation, self._tally
-        left = {entry.sop_uid: None for entry in wanted}
-        coming = aiter(source)
-        while not operation.cancelled:
-            entry: Entry | None = None
-            with operation.cancellable():
-                entry = await anext(coming, None)
-            if entry is None:
-                break
-            left.pop(entry.sop_uid, None)
-            try:
-                status = await store(source, entry)
-            except CannotSend as fault:
-                tally.fail(entry.sop_uid, str(fault))
-            else:
-                tally.count(entry.sop_uid, status)
-        if not operation.cancelled:
-            for sop_uid in left:
-                tally.fail(sop_uid, "Nobody could give it.")
 
-    def _log_failures(self) -> None:
-        tally = self._tally
-        if tally.failed:
-            log.warning(
-                "dicom_instances_not_sent",
-                calling=self._caller.title,
-                failed=len(tally.failed),
-                reasons=dict(tally.reasons),
-                first=tally.failed[0],
-            )
+def _below(selected: Selected) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The series and the instances that are selected; none are all."""
+    return tuple(selected.keys.get(Level.SERIES, ())), tuple(selected.keys.get(Level.IMAGE, ()))
+
+
+def _ascii(name: str) -> str:
+    """A member's name for an Error Comment, which has no character set of its own; else nothing."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    return plain if plain.isascii() else ""

@@ -21,8 +21,8 @@ from meshpacs.dimse.services import Service
 from meshpacs.gateways.dicom.once import Once
 from meshpacs.model.address import is_loopback
 from meshpacs.model.limits import PDU_BYTES_LEAST
+from meshpacs.model.titles import is_ae_title
 from meshpacs.node.book import Entry
-from meshpacs.node.config import is_ae_title
 
 log = structlog.get_logger()
 
@@ -40,6 +40,10 @@ class Allowing(Protocol):
 
     def destination(self, title: str) -> tuple[Entry, ...]:
         """Where instances for this title are to be sent: one entry, none, or several."""
+        ...
+
+    def entries_of(self, title: str, host: str) -> tuple[Entry, ...]:
+        """What is noted of this caller."""
         ...
 
 

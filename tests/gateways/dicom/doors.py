@@ -50,6 +50,10 @@ class Strangers:
         del title
         return ()
 
+    def entries_of(self, title: str, host: str) -> tuple[Entry, ...]:
+        del title, host
+        return ()
+
 
 @dataclass
 class Opened:

@@ -33,7 +33,7 @@ from meshpacs.model.errors import Unavailable
 from meshpacs.node import commitments as table
 from meshpacs.node.book import Entry
 from meshpacs.node.views import Health, StatusView
-from tests.gateways.dicom.doors import CT, MR, PLAIN, PRIVATE, Opened, opened
+from tests.gateways.dicom.doors import CT, MR, PLAIN, PRIVATE, Opened, Strangers, opened
 from tests.gateways.dicom.test_storing import data_set_of
 from tests.node.clinics import STUDY, instance
 from tests.node.houses import House, street
@@ -57,7 +57,7 @@ def _in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @dataclass
-class Known:
+class Known(Strangers):
     """A book of one machine, once it has a port."""
 
     modality: Modality

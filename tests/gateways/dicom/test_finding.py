@@ -18,7 +18,9 @@ from meshpacs.model.attributes import Level, Record, Value
 from meshpacs.model.errors import Unavailable
 from meshpacs.model.limits import IDENTIFIER_BYTES
 from meshpacs.model.merge import Match
-from tests.gateways.dicom.doors import Opened, dcmtk, opened
+from meshpacs.node.book import Entry
+from meshpacs.node.views import Found
+from tests.gateways.dicom.doors import Opened, Strangers, dcmtk, opened
 from tests.gateways.fake_mesh import FOUND, RECORD, STUDY, SUED, FakeMesh
 from tests.node.houses import street, study
 
@@ -256,3 +258,27 @@ async def test_a_member_that_is_off_is_missing_in_the_answer_which_comes_in_time
             assert (end.status, end.comment) == (0, "INCOMPLETE 1/2")
             said = await ask(door, "PatientName")
             assert shown(said, "StudyInstanceUID") == ["1.2.826.0.1.1"]
+
+
+class Noted(Strangers):
+    """A book that has switches for the viewer SHY, from this machine."""
+
+    def entries_of(self, title: str, host: str) -> tuple[Entry, ...]:
+        if (title, host) != ("SHY", "127.0.0.1"):
+            return ()
+        return (Entry(title, host, online=True, incomplete_fails=True),)
+
+
+async def test_a_viewer_that_hides_nearline_and_wants_failures_is_told_so_and_no_other_is() -> None:
+    elsewhere = replace(FOUND, matches=(Match(RECORD, (SUED,)),))
+    whole = replace(elsewhere, report=None)
+    cases: list[tuple[Found, str, str, tuple[int, str]]] = [
+        (elsewhere, "SHY", "ONLINE", (0xC001, "INCOMPLETE 1/2")),
+        (elsewhere, "OPEN", "NEARLINE", (0x0000, "INCOMPLETE 1/2")),
+        (whole, "SHY", "ONLINE", (0x0000, "")),
+    ]
+    for found, calling, availability, ending in cases:
+        async with opened(FakeMesh(found), book=Noted()) as door, door.called(calling=calling) as r:
+            (row,), _, end = await find(r, Level.STUDY, ALL)
+        assert row[0x0008_0056] == (availability,)
+        assert (end.status, end.comment) == ending

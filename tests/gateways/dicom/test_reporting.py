@@ -19,6 +19,7 @@ from meshpacs.model.errors import Unavailable
 from meshpacs.model.ids import SECOND
 from meshpacs.node.book import Entry
 from meshpacs.node.commitments import Commitments, Transaction
+from tests.gateways.dicom.doors import Strangers
 from tests.gateways.fake_mesh import FakeMesh
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -27,7 +28,7 @@ DAY_S = GIVE_UP_US // SECOND
 
 
 @dataclass
-class Book:
+class Book(Strangers):
     entries: list[Entry] = field(default_factory=lambda: [Entry("CT1", "192.0.2.7", 104)])
 
     def prefers(self, title: str, host: str) -> str | None:

@@ -16,7 +16,7 @@ from meshpacs.gateways.dicom.requested import Requests, ask_commitment
 from meshpacs.model.commitment import Promise, Reference
 from meshpacs.model.errors import Unavailable
 from meshpacs.node.book import Entry
-from tests.gateways.dicom.doors import CT, PLAIN, opened
+from tests.gateways.dicom.doors import CT, PLAIN, Strangers, opened
 from tests.gateways.dicom.test_committing import aside
 from tests.gateways.fake_mesh import FakeMesh
 from tests.peers.modality import end, remember
@@ -27,7 +27,7 @@ ONE, TWO = Reference(CT, "1.2.1"), Reference(CT, "1.2.2")
 PAIRS = ((STORAGE_COMMITMENT, PLAIN),)
 
 
-class Ours:
+class Ours(Strangers):
     """The asking node's place in the answering node's book."""
 
     port = 0

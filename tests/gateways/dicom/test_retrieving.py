@@ -321,7 +321,7 @@ async def test_what_is_more_than_a_count_can_say_is_told_as_the_most() -> None:
 
 
 async def test_many_studies_are_looked_for_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STUDIES_AT_ONCE", 2)
+    monkeypatch.setattr("meshpacs.gateways.dicom.carrying.STUDIES_AT_ONCE", 2)
     held = mesh(1)
     held.hang = trio.Event()
     wanted: list[tuple[int, Value]] = [(STUDY_UID, tuple(f"1.2.{n}" for n in range(5)))]
