@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-import structlog
 import trio
 
 from meshpacs.archive.decoder import ANSWER, job_head
@@ -23,8 +22,6 @@ from meshpacs.model.limits import (
     DECODER_ANSWER_BYTES,
     DECODERS,
 )
-
-log = structlog.get_logger()
 
 COMMAND = (sys.executable, "-m", "meshpacs.archive.decoder")
 
@@ -96,7 +93,6 @@ class Decoders:
                 await _end(process)
         if self._idle:
             return self._idle.pop()
-        log.debug("decoder_started")
         try:
             return await trio.lowlevel.open_process(
                 self._command,
