@@ -69,17 +69,22 @@ class Orthanc:
         Raises:
             Broken: it answers with a failure; the sentence has its own words.
         """
+        said = self.fetch(path, body, method=method)
+        return json.loads(said) if said else None
+
+    def fetch(self, path: str, body: object = None, *, method: str = "") -> bytes:
+        """The same, with the bytes that are answered: a file, for one."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.http_port}{path}", data, method=method or None
         )
         try:
             with urllib.request.urlopen(request, timeout=REQUEST_S) as answer:
-                said = answer.read()
+                said: bytes = answer.read()
         except urllib.error.HTTPError as error:
             words = error.read().decode("utf-8", "replace")
             raise Broken(f"Orthanc answers {path} with {error.code}: {words}") from error
-        return json.loads(said) if said else None
+        return said
 
     def know(self, name: str, title: str, host: str, port: int, **options: object) -> None:
         """Have it know a machine as a modality; `options` as in its `DicomModalities`."""

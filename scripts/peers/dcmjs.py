@@ -1,0 +1,112 @@
+"""dcmjs-dimse, a library of npm's, behind dcmjs.js."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import MappingProxyType
+
+from clinics.clinic import NotHere
+from peers.content import CLASSES, ROW, SYNTAXES, Row, by_uid, of_study
+from peers.peer import Address, Files, Heard, Peer, installed
+from peers.program import Program
+from peers.worklist import KEYS, QUESTION, STEP_KEYS
+
+HERE = Path(__file__).parent
+
+
+class Dcmjs(Peer):
+    """One process of node's for both sides."""
+
+    name, title = "dcmjs-dimse", "DCMJS"
+    package = "npm, dcmjs-dimse"
+    verbatim = frozenset()  # it reads a data set into objects and writes it anew
+    unnamed = MappingProxyType({"get": frozenset({"rtplan.dcm", "waveform_ecg.dcm"})})
+    private = False  # it drops what it has no names for
+    notes = (
+        "It writes anew what it reads, and drops private elements.",
+        (
+            "It proposes for C-GET the SOP classes that it has names for; RT plan and ECG are not "
+            "among them."
+        ),
+        (
+            "A worklist request by `createWorklistFindRequest` finds nothing: it asks for a "
+            "Pregnancy Status of 0."
+        ),
+    )
+    shows = "`response.getErrorComment()`"
+
+    def __init__(self, folder: Path, node: Address) -> None:
+        """See Peer."""
+        self._node = installed("node", "nodejs")
+        if not (HERE / "node_modules" / "dcmjs-dimse").is_dir():
+            raise NotHere("dcmjs-dimse is not installed: scripts/setup --peers.")
+        super().__init__(folder, node)
+        self._stack = ExitStack()
+        self._program: Program
+
+    def version(self) -> str:
+        """See Peer."""
+        lock = json.loads((HERE / "package-lock.json").read_text())
+        return str(lock["packages"]["node_modules/dcmjs-dimse"]["version"])
+
+    def start(self) -> None:
+        """See Peer."""
+        words = self.folder, self.node.title, str(self.node.port), self.title
+        lists = ",".join(CLASSES), ",".join(SYNTAXES)
+        self._program = Program(
+            [self._node, HERE / "dcmjs.js", *words, *lists], self.folder / "log"
+        )
+        self._stack.callback(self._program.end)
+        self.port = self._program.ready["port"]
+
+    def end(self) -> None:
+        """See Peer."""
+        self._stack.close()
+
+    def echo(self) -> None:
+        """See Peer."""
+        self._program.ask("echo")
+
+    def store(self, files: Sequence[Path]) -> None:
+        """See Peer."""
+        self._program.ask("store", *files)
+
+    def find(self, level: str, keys: Mapping[str, str], at: Address | None = None) -> Heard:
+        """See Peer."""
+        wanted = json.dumps(dict.fromkeys(ROW[level], "") | dict(keys))
+        where = (at.title, at.port) if at else ()
+        answer = self._program.ask("find", level, wanted, *where)
+        rows = [_row(row, ROW[level]) for row in answer["rows"]]
+        return Heard(rows, answer["shown"])
+
+    def worklist(self) -> list[Row]:
+        """See Peer."""
+        step = {key: QUESTION.get(key, "") for key in STEP_KEYS}
+        keys = {key: "" for key in KEYS if key not in STEP_KEYS}
+        wanted = json.dumps(keys | {"ScheduledProcedureStepSequence": [step]})
+        return [_row(row, KEYS) for row in self._program.ask("worklist", wanted)["rows"]]
+
+    def get(self, study: str) -> Files:
+        """See Peer."""
+        folder = self.folder / f"got-{study}"
+        folder.mkdir()
+        self._program.ask("get", study, folder)
+        return by_uid(folder.iterdir())
+
+    def move(self, study: str) -> Files:
+        """See Peer."""
+        self._program.ask("move", study)
+        return self.received(study)
+
+    def hold(self, files: Sequence[Path]) -> None:
+        """See Peer."""
+        self._program.ask("hold", *files)
+
+    def received(self, study: str) -> Files:
+        """See Peer."""
+        return of_study(self.folder / "received", study)
+
+
+def _row(answer: Mapping[str, str], keys: Sequence[str]) -> Row:
+    return {key: "\\".join(sorted(answer.get(key, "").split("\\"))) for key in keys}
