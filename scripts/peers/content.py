@@ -101,6 +101,12 @@ class Study:
         """Nobody else has it."""
         return f"P{self.number}"
 
+    @property
+    def references(self) -> list[tuple[str, str]]:
+        """Its instances, by SOP Class UID and SOP Instance UID."""
+        heads = (pydicom.dcmread(f, stop_before_pixels=True) for f in self.files.values())
+        return [(str(head.SOPClassUID), str(head.SOPInstanceUID)) for head in heads]
+
     def rows(self, level: str) -> list[Row]:
         """What a C-FIND of this study has to answer, as pydicom reads the files."""
         heads = [pydicom.dcmread(file, stop_before_pixels=True) for file in self.files.values()]

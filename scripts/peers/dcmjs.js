@@ -1,6 +1,6 @@
 // dcmjs-dimse as modality, workstation and archive, told by lines what to do: see program.py.
 //
-//   node dcmjs.js FOLDER NODE_TITLE NODE_PORT TITLE CLASSES SYNTAXES
+//   node dcmjs.js FOLDER NODE_TITLE NODE_PORT TITLE CLASSES SYNTAXES NODE_TLS_PORT KEY CHAIN AUTHORITY
 
 'use strict';
 const fs = require('fs');
@@ -10,15 +10,20 @@ const dimse = require('dcmjs-dimse');
 
 const { Client, Dataset, Scp, Server, Transcoding } = dimse;
 const { CEchoRequest, CFindRequest, CGetRequest, CMoveRequest, CStoreRequest } = dimse.requests;
+const { NActionRequest, NEventReportRequest } = dimse.requests;
 const { CEchoResponse, CFindResponse, CGetResponse, CMoveResponse, CStoreResponse } =
   dimse.responses;
+const { NActionResponse, NEventReportResponse } = dimse.responses;
 const { PresentationContextResult, SopClass, Status, StorageClass, TransferSyntax } =
   dimse.constants;
 
 const { PresentationContext } = dimse.association;
 
 const [folder, nodeTitle, nodePort, title, ...lists] = process.argv.slice(2);
-const [classes, syntaxes] = lists.map((list) => list.split(','));
+const [classes, syntaxes] = lists.slice(0, 2).map((list) => list.split(','));
+const nodeTlsPort = lists[2];
+const [key, cert, ca] = lists.slice(3).map((file) => fs.readFileSync(file));
+const securityOptions = { key, cert, ca, requestCert: true, rejectUnauthorized: true };
 const received = path.join(folder, 'received');
 const known = new Set(Object.values(TransferSyntax));
 const served = new Set([
@@ -26,6 +31,7 @@ const served = new Set([
   SopClass.StudyRootQueryRetrieveInformationModelFind,
   SopClass.StudyRootQueryRetrieveInformationModelMove,
   SopClass.StudyRootQueryRetrieveInformationModelGet,
+  SopClass.StorageCommitmentPushModel,
   ...classes, // StorageClass has no RT plan and no ECG
 ]);
 const held = [];
@@ -36,14 +42,14 @@ function answer(document) {
 
 // ------------------------------------------------------------------ SCU
 
-function associated(prepare, { host = '127.0.0.1', port = nodePort, called = nodeTitle } = {}) {
+function associated(prepare, { port = nodePort, called = nodeTitle, options = {} } = {}) {
   return new Promise((resolve, reject) => {
     const client = new Client();
     prepare(client, reject);
     client.on('associationRejected', () => reject(new Error('rejected')));
     client.on('networkError', reject);
     client.on('closed', resolve);
-    client.send(host, Number(port), title, called, {});
+    client.send('127.0.0.1', Number(port), title, called, options);
   });
 }
 
@@ -100,8 +106,33 @@ async function found(request, at) {
 }
 
 const commands = {
-  async echo() {
-    await one(new CEchoRequest());
+  async echo(tls) {
+    const at = tls ? { port: nodeTlsPort, options: { securityOptions } } : {};
+    await one(new CEchoRequest(), undefined, at);
+  },
+  async commit(references, stay) {
+    const request = new NActionRequest(COMMITMENT, COMMITMENT_INSTANCE, 1);
+    request.setDataset(
+      new Dataset({
+        TransactionUID: Dataset.generateDerivedUid(),
+        ReferencedSOPSequence: JSON.parse(references).map(([sopClass, uid]) => ({
+          ReferencedSOPClassUID: sopClass,
+          ReferencedSOPInstanceUID: uid,
+        })),
+      })
+    );
+    const report = new Promise((resolve) => {
+      reported = resolve;
+    });
+    const associationLingerTimeout = stay === 'stay' ? 3000 : 0;
+    await associated(
+      (client, reject) => {
+        client.on('nEventReportRequest', told);
+        client.addRequest(ended(request, reject));
+      },
+      { options: { associationLingerTimeout } }
+    );
+    return report;
   },
   async store(...files) {
     await associated((client, reject) => {
@@ -146,6 +177,53 @@ const commands = {
     }
   },
 };
+
+// ------------------------------------------------------------------ storage commitment
+
+const COMMITMENT = SopClass.StorageCommitmentPushModel;
+const COMMITMENT_INSTANCE = '1.2.840.10008.1.20.1.1';
+let reported = () => {};
+
+function items(dataset, name) {
+  return [dataset.getElement(name) ?? []].flat();
+}
+
+function told(request, respond) {
+  const dataset = request.getDataset();
+  const uid = (item) => item.ReferencedSOPInstanceUID;
+  reported({
+    committed: items(dataset, 'ReferencedSOPSequence').map(uid),
+    reasons: Object.fromEntries(
+      items(dataset, 'FailedSOPSequence').map((item) => [uid(item), item.FailureReason])
+    ),
+  });
+  const response = NEventReportResponse.fromRequest(request);
+  response.setStatus(Status.Success);
+  respond(response);
+}
+
+function promised(asked) {
+  const ours = new Set(held.map((one) => one.getElement('SOPInstanceUID')));
+  const good = [];
+  const bad = [];
+  for (const item of items(asked, 'ReferencedSOPSequence')) {
+    const { ReferencedSOPClassUID, ReferencedSOPInstanceUID } = item;
+    const one = { ReferencedSOPClassUID, ReferencedSOPInstanceUID };
+    if (ours.has(ReferencedSOPInstanceUID)) {
+      good.push(one);
+    } else {
+      bad.push({ ...one, FailureReason: 0x0112 });
+    }
+  }
+  const elements = { TransactionUID: asked.getElement('TransactionUID') };
+  elements.ReferencedSOPSequence = good;
+  if (bad.length) {
+    elements.FailedSOPSequence = bad;
+  }
+  const request = new NEventReportRequest(COMMITMENT, COMMITMENT_INSTANCE, bad.length ? 2 : 1);
+  request.setDataset(new Dataset(elements));
+  associated((client) => client.addRequest(request)).catch(() => {});
+}
 
 // ------------------------------------------------------------------ SCP
 
@@ -202,6 +280,17 @@ class Archive extends Scp {
 
   cStoreRequest(request, respond) {
     respond(taken(request, received));
+  }
+
+  nActionRequest(request, respond) {
+    const response = NActionResponse.fromRequest(request);
+    response.setStatus(Status.Success);
+    respond(response);
+    promised(request.getDataset());
+  }
+
+  nEventReportRequest(request, respond) {
+    told(request, respond);
   }
 
   cFindRequest(request, respond) {
@@ -277,11 +366,15 @@ async function main() {
   dimse.log.setLevel('error');
   fs.mkdirSync(received, { recursive: true });
   await Transcoding.initializeAsync();
-  const server = new Server(Archive);
-  server.on('networkError', () => {});
-  server.listen(0);
-  await new Promise((resolve) => server.server.on('listening', resolve));
-  answer({ port: server.server.address().port, version: dimse.version });
+  const ports = [];
+  for (const options of [{}, { securityOptions }]) {
+    const server = new Server(Archive);
+    server.on('networkError', () => {});
+    server.listen(0, options);
+    await new Promise((resolve) => server.server.on('listening', resolve));
+    ports.push(server.server.address().port);
+  }
+  answer({ port: ports[0], tlsPort: ports[1] });
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const [command, ...words] = line.split('\t');
     try {

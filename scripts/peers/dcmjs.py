@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from clinics.clinic import NotHere
 from peers.content import CLASSES, ROW, SYNTAXES, Row, by_uid, of_study
-from peers.peer import Address, Files, Heard, Peer, installed
+from peers.peer import Address, Files, Heard, Node, Peer, Reference, Report, installed
 from peers.program import Program
 from peers.worklist import KEYS, QUESTION, STEP_KEYS
 
@@ -36,7 +36,7 @@ class Dcmjs(Peer):
     )
     shows = "`response.getErrorComment()`"
 
-    def __init__(self, folder: Path, node: Address) -> None:
+    def __init__(self, folder: Path, node: Node) -> None:
         """See Peer."""
         self._node = installed("node", "nodejs")
         if not (HERE / "node_modules" / "dcmjs-dimse").is_dir():
@@ -52,13 +52,14 @@ class Dcmjs(Peer):
 
     def start(self) -> None:
         """See Peer."""
-        words = self.folder, self.node.title, str(self.node.port), self.title
+        at, keys = self.node, self.keys
+        words = self.folder, at.title, str(at.port), self.title
         lists = ",".join(CLASSES), ",".join(SYNTAXES)
-        self._program = Program(
-            [self._node, HERE / "dcmjs.js", *words, *lists], self.folder / "log"
-        )
+        secure = str(self.node_tls.port), keys.key, keys.chain, keys.authority
+        command = self._node, HERE / "dcmjs.js", *words, *lists, *secure
+        self._program = Program(command, self.folder / "log")
         self._stack.callback(self._program.end)
-        self.port = self._program.ready["port"]
+        self.port, self.tls_port = (self._program.ready[name] for name in ("port", "tlsPort"))
 
     def end(self) -> None:
         """See Peer."""
@@ -67,6 +68,20 @@ class Dcmjs(Peer):
     def echo(self) -> None:
         """See Peer."""
         self._program.ask("echo")
+
+    def echo_tls(self) -> None:
+        """See Peer."""
+        self._program.ask("echo", "tls")
+
+    def commit(self, references: Sequence[Reference], *, stay: bool) -> Report:
+        """See Peer."""
+        answer = self._program.ask("commit", json.dumps(references), "stay" if stay else "go")
+        return Report(frozenset(answer["committed"]), answer["reasons"])
+
+    @property
+    def commits(self) -> Address:
+        """See Peer."""
+        return self.listens
 
     def store(self, files: Sequence[Path]) -> None:
         """See Peer."""

@@ -12,6 +12,7 @@ from peers.peer import (
     Address,
     Files,
     Heard,
+    Node,
     Peer,
     end,
     installed,
@@ -55,7 +56,7 @@ class Dcmtk(Peer):
     )
     shows = "`findscu -v`; with `-d` also the Error Comment"
 
-    def __init__(self, folder: Path, node: Address) -> None:
+    def __init__(self, folder: Path, node: Node) -> None:
         """See Peer."""
         installed("findscu", "dcmtk")
         super().__init__(folder, node)
@@ -68,7 +69,7 @@ class Dcmtk(Peer):
 
     def start(self) -> None:
         """See Peer."""
-        self.port, self._archive = free_ports(2)
+        self.port, self._archive, self.tls_port = free_ports(3)
         for name in ("received", "archive"):
             (self.folder / name).mkdir()
         (self.folder / "cfg").write_text(
@@ -82,6 +83,9 @@ class Dcmtk(Peer):
         receiver = "storescp", "-aet", self.title, "+xa", "+B", "-od"
         self._listen(self.port, *receiver, self.folder / "received", str(self.port))
         self._listen(self._archive, "dcmqrscp", "-c", self.folder / "cfg")
+        self._listen(
+            self.tls_port, "storescp", *self._tls(), "-od", self.folder, str(self.tls_port)
+        )
 
     def _listen(self, port: int, *words: str | Path) -> None:
         with (self.folder / f"{words[0]}.log").open("wb") as log:
@@ -98,6 +102,13 @@ class Dcmtk(Peer):
         at = at or self.node
         where = "-aet", self.title, "-aec", at.title, at.host, str(at.port)
         return run(tool, "-v", *where, *words, cwd=self.folder)
+
+    def _tls(self) -> tuple[str | Path, ...]:
+        return "+tls", self.keys.key, self.keys.chain, "+cf", self.keys.authority
+
+    def echo_tls(self) -> None:
+        """See Peer."""
+        self._ask("echoscu", *self._tls(), at=self.node_tls)
 
     def echo(self) -> None:
         """See Peer."""

@@ -14,11 +14,25 @@ from pydicom.datadict import tag_for_keyword
 
 from clinics.clinic import free_ports
 from peers.content import Row, by_uid
-from peers.peer import Address, Failed, Files, Heard, Lacks, Peer, Shown, installed, run, version_in
+from peers.peer import (
+    Address,
+    Failed,
+    Files,
+    Heard,
+    Lacks,
+    Node,
+    Peer,
+    Shown,
+    installed,
+    run,
+    version_in,
+)
 
 ABORTED = -signal.SIGABRT.value
 
 NO_ROWS = "gdcmscu 3.0.21 of Debian 12 aborts, whoever answers, before it prints rows"
+
+NO_SCP = "gdcmscu is no SCP"
 
 
 class Gdcm(Peer):
@@ -41,7 +55,7 @@ class Gdcm(Peer):
     )
     shows = "`gdcmscu --find -D`"
 
-    def __init__(self, folder: Path, node: Address) -> None:
+    def __init__(self, folder: Path, node: Node) -> None:
         """See Peer."""
         installed("gdcmscu", "libgdcm-tools")
         super().__init__(folder, node)
@@ -91,6 +105,16 @@ class Gdcm(Peer):
         raise Lacks("gdcmscu has an option for C-GET and nothing behind it")
 
     @property
+    def listens_tls(self) -> Address:
+        """See Peer."""
+        raise Lacks(NO_SCP)
+
+    @property
+    def commits(self) -> Address:
+        """See Peer."""
+        raise Lacks(NO_SCP)
+
+    @property
     def listens(self) -> Address:
         """Where it listens while it moves."""
         return Address(self.title, self._mover)
@@ -98,7 +122,7 @@ class Gdcm(Peer):
     @property
     def archive(self) -> Address:
         """See Peer."""
-        raise Lacks("gdcmscu is no SCP")
+        raise Lacks(NO_SCP)
 
     def move(self, study: str) -> Files:
         """See Peer."""

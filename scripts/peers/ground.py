@@ -21,7 +21,7 @@ from peers.dcmjs import Dcmjs
 from peers.dcmtk import Dcmtk
 from peers.gdcm import Gdcm
 from peers.orthanc import Orthanc
-from peers.peer import Address, Failed, Files, Lacks, Peer
+from peers.peer import Address, Failed, Files, Keys, Lacks, Node, Peer
 from peers.pixelmed import Pixelmed
 from peers.pynetdicom import Pynetdicom
 
@@ -35,9 +35,13 @@ WAIT_S = 20.0
 class Ground:
     """One node, and the peers that are installed, each started once."""
 
-    def __init__(self, folder: Path, clinic: Clinic, address: Address) -> None:
-        """The node need not be up yet."""
-        self.folder, self.clinic, self.address = folder, clinic, address
+    def __init__(self, folder: Path, clinic: Clinic, *ports: int) -> None:
+        """The node need not be up yet; `ports` are for DICOM, and for DICOM over TLS."""
+        self.folder, self.clinic = folder, clinic
+        pair = folder / "keys"
+        keys = Keys(pair / "PEERS.key", pair / "PEERS.pem", pair / "authority.pem")
+        plain, tls = (Address("MESHPACS", port) for port in ports)
+        self.node = Node(plain, tls, keys)
         self._numbers = itertools.count(1)
         self._known: dict[type[Peer], Peer | Exception] = {}
         self._held: dict[type[Peer], Study] = {}
@@ -111,7 +115,7 @@ class Ground:
 
     def _start(self, kind: type[Peer]) -> None:
         try:
-            peer = kind(self.folder / kind.title, self.address)
+            peer = kind(self.folder / kind.title, self.node)
         except NotHere as reason:
             self._known[kind] = reason
             return
@@ -138,7 +142,11 @@ class Ground:
     def up(self) -> Iterator[None]:
         """Start everything; leave no process."""
         worklist.write(self.clinic.home / "worklist")
-        self.clinic.start("--dicom-port", str(self.address.port))
+        self.command("dicom", "tls", "init", "--host", "127.0.0.1")
+        pair = str(self.node.keys.key.parent)
+        self.command("dicom", "tls", "issue", "PEERS", pair, "--host", "127.0.0.1")
+        ports = self.node.plain.port, self.node.tls.port
+        self.clinic.start("--dicom-port", str(ports[0]), "--dicom-tls-port", str(ports[1]))
         with ThreadPoolExecutor(len(PEERS)) as pool:
             list(pool.map(self._start, PEERS))
         try:
@@ -165,8 +173,7 @@ def dicom_port(clinic: Clinic) -> int:
 @contextmanager
 def ground(folder: Path) -> Iterator[Ground]:
     """One that is up."""
-    (port,) = free_ports(1)
     with alone(folder / "node") as clinic:
-        found = Ground(folder, clinic, Address("MESHPACS", port))
+        found = Ground(folder, clinic, *free_ports(2))
         with found.up():
             yield found

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from clinics.clinic import Broken
 from peers.content import PLAIN, ROW, Differs, hold_rows, hold_same
 from peers.ground import Ground
-from peers.peer import Failed, Files, Lacks, Peer
+from peers.peer import Failed, Files, Lacks, Peer, Report
 from peers.worklist import EXPECTED
 
 PASS = "pass"
 LACKS = "n/a: "
 """What follows is why."""
 FAILS = "fail: "
+
+NOT_HERE = 0x0112
+SAME, NEW = "same association", "new association"
+"""As the node's log has it."""
 
 Check = Callable[[Ground, Peer], None]
 
@@ -82,6 +86,35 @@ def worklist(_ground: Ground, peer: Peer) -> None:
     hold_rows(EXPECTED, peer.worklist())
 
 
+def commitment(ground: Ground, peer: Peer) -> None:
+    """Storage commitment, reported on the association of the request."""
+    _committed(ground, peer, stay=True)
+
+
+def later_commitment(ground: Ground, peer: Peer) -> None:
+    """Storage commitment, reported on an association of the node's."""
+    _committed(ground, peer, stay=False)
+
+
+def _committed(ground: Ground, peer: Peer, *, stay: bool) -> None:
+    since = ground.logged()
+    here, nowhere = ground.shelf[PLAIN], ground.study(PLAIN)
+    (lacking, *_) = nowhere.references
+    report = peer.commit((*here.references, lacking), stay=stay)
+    if report != Report(frozenset(here.files), {lacking[1]: NOT_HERE}):
+        raise Differs(f"the report is {report}")
+    ground.wait_logged("commitment_reported", since, calling=peer.title, how=SAME if stay else NEW)
+
+
+def echo_tls(ground: Ground, peer: Peer) -> None:
+    """C-ECHO over TLS."""
+    since = ground.logged()
+    peer.echo_tls()
+    ground.wait_logged(
+        "dicom_association_ended", since, calling=peer.title, echoed=1, how="released"
+    )
+
+
 # ---------------------------------------------------------------- the peer as SCP, the node as SCU
 
 
@@ -105,6 +138,27 @@ def found(ground: Ground, peer: Peer) -> None:
         hold_rows([{key: row[key] for key in wanted} for row in study.rows(level)], rows)
 
 
+def promised(ground: Ground, peer: Peer) -> None:
+    """Storage commitment."""
+    at, held = peer.commits, ground.held(type(peer))
+    lacking = ground.study(PLAIN)
+    (uid, file), *_ = lacking.files.items()
+    files = [str(path) for path in (*held.files.values(), file)]
+    where = f"{at.title}@{at.host}:{at.port}"
+    said = ground.command("dicom", "commit", where, *files, "--wait", "30", codes=(1,))
+    failed = [{"sop_uid": uid, "reason": f"{NOT_HERE:04X}"}]
+    if (said["committed"], said["failed"]) != (len(held.files), failed):
+        raise Differs(f"the report is {said}")
+
+
+def echoed_tls(ground: Ground, peer: Peer) -> None:
+    """C-ECHO over TLS."""
+    at = peer.listens_tls
+    said = ground.command("dicom", "check", f"{at.title}@{at.host}:{at.port}", "--tls")
+    if not said["tls"]:
+        raise Differs("it was not over TLS")
+
+
 COLUMNS = (
     Column("SCU", "echo", "the node's log says that it was asked", echo),
     Column("SCU", "store", "the data sets in the node's archive", store),
@@ -112,8 +166,15 @@ COLUMNS = (
     Column("SCU", "get", "the files that the peer has written", get),
     Column("SCU", "move", "the files that the peer has received", move),
     Column("SCU", "worklist", "the rows", worklist),
+    Column("SCU", "commitment", "the report, on the same association", commitment),
+    Column(
+        "SCU", "commitment later", "the report, on an association of the node's", later_commitment
+    ),
+    Column("SCU", "TLS", "C-ECHO, by the node's log", echo_tls),
     Column("SCP", "echo", "the answer to `meshpacs dicom check`", echoed),
     Column("SCP", "find", "the rows of `meshpacs dicom find`", found),
+    Column("SCP", "commitment", "the report, by `meshpacs dicom commit`", promised),
+    Column("SCP", "TLS", "C-ECHO, by `meshpacs dicom check --tls`", echoed_tls),
 )
 
 

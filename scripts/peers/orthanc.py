@@ -1,5 +1,6 @@
 """Orthanc, told over REST what to do as SCU."""
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,10 +10,25 @@ from clinics.clinic import Broken
 from clinics.orthanc import Orthanc as Server
 from clinics.orthanc import orthanc, program
 from peers.content import ROW, Row
-from peers.peer import Address, Failed, Files, Heard, Lacks, Peer, run, version_in
+from peers.peer import (
+    Address,
+    Failed,
+    Files,
+    Heard,
+    Lacks,
+    Node,
+    Peer,
+    Reference,
+    Report,
+    run,
+    version_in,
+)
 from peers.worklist import KEYS, QUESTION, STEP_KEYS
 
 US = "/modalities/us"
+
+REPORT_S = 30.0
+"""How long a report is waited for. A guess for a busy machine."""
 
 
 class Orthanc(Peer):
@@ -24,12 +40,13 @@ class Orthanc(Peer):
     notes = ("It writes anew what it has received.",)
     shows = "`/modalities/x/query` and its log with `--verbose`"
 
-    def __init__(self, folder: Path, node: Address) -> None:
+    def __init__(self, folder: Path, node: Node) -> None:
         """See Peer."""
         self._program = program()
         super().__init__(folder, node)
         self._stack = ExitStack()
         self._server: Server
+        self._secured: Server
 
     def version(self) -> str:
         """See Peer."""
@@ -43,6 +60,22 @@ class Orthanc(Peer):
             orthanc(self.folder / "server", title=self.title, options=options)
         )
         self.port = self._server.dicom_port
+        # Its own port speaks TLS or does not: a second one.
+        self._secured = self._stack.enter_context(
+            orthanc(
+                self.folder / "secured",
+                title=self.title,
+                options={
+                    "DicomTlsEnabled": True,
+                    "DicomTlsCertificate": str(self.keys.chain),
+                    "DicomTlsPrivateKey": str(self.keys.key),
+                    "DicomTlsTrustedCertificates": str(self.keys.authority),
+                },
+            )
+        )
+        self.tls_port = self._secured.dicom_port
+        at = self.node_tls
+        self._secured.know("us", at.title, at.host, at.port, UseDicomTls=True)
         self._server.know(
             "us", self.node.title, self.node.host, self.node.port, AllowStorageCommitment=True
         )
@@ -60,6 +93,34 @@ class Orthanc(Peer):
     def echo(self) -> None:
         """See Peer."""
         self._ask(f"{US}/echo", {})
+
+    def echo_tls(self) -> None:
+        """See Peer."""
+        try:
+            self._secured.ask(f"{US}/echo", {})
+        except Broken as broken:
+            raise Failed(str(broken)) from broken
+
+    def commit(self, references: Sequence[Reference], *, stay: bool) -> Report:
+        """See Peer."""
+        if stay:
+            raise Lacks("Orthanc has its reports on other associations alone")
+        wanted = [{"SOPClassUID": c, "SOPInstanceUID": u} for c, u in references]
+        asked = self._ask(f"{US}/storage-commitment", {"DicomInstances": wanted})["ID"]
+        until_s = time.monotonic() + REPORT_S
+        while (report := self._server.ask(f"/storage-commitment/{asked}"))["Status"] == "Pending":
+            if time.monotonic() > until_s:
+                raise Failed("no report")
+            time.sleep(0.05)
+        return Report(
+            frozenset(one["SOPInstanceUID"] for one in report["Success"]),
+            {one["SOPInstanceUID"]: one["FailureReason"] for one in report["Failures"]},
+        )
+
+    @property
+    def commits(self) -> Address:
+        """See Peer."""
+        return self.listens
 
     def store(self, files: Sequence[Path]) -> None:
         """See Peer."""

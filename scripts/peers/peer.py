@@ -46,6 +46,39 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Keys:
+    """A key for TLS, as `meshpacs dicom tls issue` makes it: PEM files."""
+
+    key: Path
+    chain: Path
+    authority: Path
+    """Who is trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The node, as a peer knows it."""
+
+    plain: Address
+    tls: Address
+    keys: Keys
+    """What the peer shows it."""
+
+
+Reference = tuple[str, str]
+"""SOP Class UID and SOP Instance UID."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a storage commitment has come to."""
+
+    committed: frozenset[str]
+    failed: Mapping[str, int]
+    """Reasons by SOP Instance UID."""
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """A C-FIND's rows, and what the program shows of the last response."""
 
@@ -88,10 +121,11 @@ class Peer:
     shows: ClassVar[str] = ""
     """Where a person has to look for what it shows of an answer."""
 
-    def __init__(self, folder: Path, node: Address) -> None:
+    def __init__(self, folder: Path, node: Node) -> None:
         """Raises `NotHere` if it is not installed."""
-        self.folder, self.node = folder, node
-        self.port = 0
+        self.folder, self.node, self.node_tls = folder, node.plain, node.tls
+        self.keys = node.keys
+        self.port = self.tls_port = 0
         """Where it listens, if it does."""
         folder.mkdir(parents=True)
 
@@ -142,6 +176,14 @@ class Peer:
         """C-FIND of the modality worklist: `worklist.QUESTION`; the rows."""
         raise Lacks("no worklist SCU")
 
+    def echo_tls(self) -> None:
+        """C-ECHO over TLS."""
+        raise Lacks("no TLS")
+
+    def commit(self, references: Sequence[Reference], *, stay: bool) -> Report:
+        """Storage commitment, with the report on the same association if it can `stay`."""
+        raise Lacks("no storage commitment")
+
     # ---------------------------------------------------------------- as SCP of the node
 
     def hold(self, files: Sequence[Path]) -> None:
@@ -158,6 +200,18 @@ class Peer:
         if not self.port:
             raise Lacks("no SCP")
         return Address(self.title, self.port)
+
+    @property
+    def listens_tls(self) -> Address:
+        """Where the node can call over TLS."""
+        if not self.tls_port:
+            raise Lacks("no TLS")
+        return Address(self.title, self.tls_port)
+
+    @property
+    def commits(self) -> Address:
+        """Where the node can ask for storage commitment."""
+        raise Lacks("no storage commitment")
 
     @property
     def archive(self) -> Address:

@@ -8,13 +8,15 @@ from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
 from clinics.clinic import NotHere, free_ports
 from peers.content import CLASSES, ROW, Row, by_uid, of_study
-from peers.peer import Address, Files, Heard, Peer, installed, run, version_in
+from peers.peer import Address, Files, Heard, Lacks, Node, Peer, installed, run, version_in
 from peers.program import Program
 from peers.worklist import KEYS, QUESTION, STEP_KEYS
 
 HERE = Path(__file__).parent
 JAR = Path("/usr/share/java/pixelmed.jar")
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+OLD_TLS = "its TLS has TLS_RSA_WITH_AES_128_CBC_SHA and 3DES alone, which BCP 195 forbids"
+
 WORKLIST = "1.2.840.10008.5.1.4.31"
 
 
@@ -33,7 +35,7 @@ class Pixelmed(Peer):
     )
     shows = "its log, at the finest level"
 
-    def __init__(self, folder: Path, node: Address) -> None:
+    def __init__(self, folder: Path, node: Node) -> None:
         """See Peer."""
         self._java = installed("java", "pixelmed-apps")
         installed("javac", "default-jdk-headless")
@@ -63,6 +65,15 @@ class Pixelmed(Peer):
     def echo(self) -> None:
         """See Peer."""
         self._program.ask("echo")
+
+    def echo_tls(self) -> None:
+        """See Peer."""
+        raise Lacks(OLD_TLS)
+
+    @property
+    def listens_tls(self) -> Address:
+        """See Peer."""
+        raise Lacks(OLD_TLS)
 
     def store(self, files: Sequence[Path]) -> None:
         """See Peer.

@@ -1,5 +1,8 @@
 """pynetdicom: an application entity that does everything, in this process."""
 
+import queue
+import ssl
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,17 +10,25 @@ from typing import Any
 import pydicom
 import pynetdicom
 from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.presentation import build_role
 
 from peers.content import CLASSES, ROW, SYNTAXES, Row, by_uid, of_study, text
-from peers.peer import Address, Failed, Files, Heard, Peer
+from peers.peer import Address, Failed, Files, Heard, Node, Peer, Reference, Report
 from peers.worklist import identifier, row_of
 
 VERIFICATION = "1.2.840.10008.1.1"
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 GET = "1.2.840.10008.5.1.4.1.2.2.3"
+COMMITMENT = "1.2.840.10008.1.20.1"
+COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
+COMMITTED, FAILED = "ReferencedSOPSequence", "FailedSOPSequence"
+
+REPORT_S = 30.0
+"""How long a report is waited for. A guess for a busy machine."""
+
 WORKLIST = "1.2.840.10008.5.1.4.31"
 
 
@@ -28,11 +39,12 @@ class Pynetdicom(Peer):
     package = "PyPI, pynetdicom"
     shows = "the status data set that `send_c_find` yields"
 
-    def __init__(self, folder: Path, node: Address) -> None:
+    def __init__(self, folder: Path, node: Node) -> None:
         """See Peer."""
         super().__init__(folder, node)
         self._held: list[Path] = []
-        self._server: Any = None
+        self._servers: list[Any] = []
+        self._reports: queue.Queue[Report] = queue.Queue()
         (folder / "received").mkdir()
 
     def version(self) -> str:
@@ -49,19 +61,34 @@ class Pynetdicom(Peer):
             ae.add_supported_context(uid, SYNTAXES, scu_role=True, scp_role=True)
             for syntax in SYNTAXES:
                 ae.add_requested_context(uid, syntax)
+        ae.add_supported_context(COMMITMENT, scu_role=False, scp_role=True)
         handlers: list[Any] = [
+            (evt.EVT_N_ACTION, self._promise),
+            (evt.EVT_N_EVENT_REPORT, self._told),
             (evt.EVT_C_STORE, self._take, [self.folder / "received"]),
             (evt.EVT_C_FIND, self._answer),
             (evt.EVT_C_GET, self._give),
             (evt.EVT_C_MOVE, self._send),
         ]
-        self._server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-        self.port = self._server.socket.getsockname()[1]
+        self._listen(ae, handlers)
+        self.port = self._servers[-1].socket.getsockname()[1]
+        self._listen(ae, handlers, ssl_context=self._context(ssl.Purpose.CLIENT_AUTH))
+        self.tls_port = self._servers[-1].socket.getsockname()[1]
+
+    def _listen(self, ae: AE, handlers: list[Any], **options: Any) -> None:
+        at = "127.0.0.1", 0
+        self._servers.append(ae.start_server(at, block=False, evt_handlers=handlers, **options))
+
+    def _context(self, purpose: ssl.Purpose) -> ssl.SSLContext:
+        context = ssl.create_default_context(purpose, cafile=str(self.keys.authority))
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(self.keys.chain, self.keys.key)
+        return context
 
     def end(self) -> None:
         """See Peer."""
-        if self._server is not None:
-            self._server.shutdown()
+        for server in self._servers:
+            server.shutdown()
 
     # ---------------------------------------------------------------- SCU
 
@@ -83,6 +110,45 @@ class Pynetdicom(Peer):
         association = self._associate(VERIFICATION)
         _hold(association.send_c_echo().Status)
         association.release()
+
+    def echo_tls(self) -> None:
+        """See Peer."""
+        tls = self._context(ssl.Purpose.SERVER_AUTH), self.node_tls.host
+        association = self._associate(VERIFICATION, at=self.node_tls, tls_args=tls)
+        _hold(association.send_c_echo().Status)
+        association.release()
+
+    def commit(self, references: Sequence[Reference], *, stay: bool) -> Report:
+        """See Peer."""
+        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, self._told)]
+        association = self._associate(COMMITMENT, evt_handlers=handlers)
+        data = Dataset()
+        data.TransactionUID = generate_uid()
+        data.ReferencedSOPSequence = [_item(*reference) for reference in references]
+        status, _ = association.send_n_action(data, 1, COMMITMENT, COMMITMENT_INSTANCE)
+        _hold(status.Status)
+        if not stay:
+            association.release()
+        try:
+            return self._reports.get(timeout=REPORT_S)
+        except queue.Empty:
+            raise Failed("no report") from None
+        finally:
+            if stay:
+                association.release()
+
+    def _told(self, event: Any) -> tuple[int, None]:
+        data = event.event_information
+        self._reports.put(
+            Report(
+                frozenset(item.ReferencedSOPInstanceUID for item in data.get(COMMITTED, ())),
+                {
+                    item.ReferencedSOPInstanceUID: item.FailureReason
+                    for item in data.get(FAILED, ())
+                },
+            )
+        )
+        return 0, None
 
     def store(self, files: Sequence[Path]) -> None:
         """See Peer."""
@@ -181,6 +247,33 @@ class Pynetdicom(Peer):
             row.NumberOfStudyRelatedInstances = len(heads)
             yield 0xFF00, row
 
+    @property
+    def commits(self) -> Address:
+        """See Peer."""
+        return self.listens
+
+    def _promise(self, event: Any) -> tuple[int, None]:
+        asked = event.action_information
+        held = {str(pydicom.dcmread(file).SOPInstanceUID) for file in self._held}
+        report = Dataset()
+        report.TransactionUID = asked.TransactionUID
+        items = asked.ReferencedSOPSequence
+        good = [item for item in items if item.ReferencedSOPInstanceUID in held]
+        bad = [item for item in items if item.ReferencedSOPInstanceUID not in held]
+        report.ReferencedSOPSequence = good
+        for item in bad:
+            item.FailureReason = 0x0112
+        if bad:
+            report.FailedSOPSequence = bad
+        threading.Thread(target=self._tell, args=[report, 2 if bad else 1]).start()
+        return 0, None
+
+    def _tell(self, report: Dataset, event: int) -> None:
+        role = build_role(COMMITMENT, scp_role=True)
+        association = self._associate(COMMITMENT, ext_neg=[role])
+        association.send_n_event_report(report, event, COMMITMENT, COMMITMENT_INSTANCE)
+        association.release()
+
     def _give(self, event: Any) -> Iterator[Any]:
         found = self._matching(event.identifier)
         yield len(found)
@@ -197,6 +290,12 @@ def _study(uid: str) -> Dataset:
     data = Dataset()
     data.QueryRetrieveLevel, data.StudyInstanceUID = "STUDY", uid
     return data
+
+
+def _item(sop_class: str, uid: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
+    return item
 
 
 def _hold(status: int) -> None:
