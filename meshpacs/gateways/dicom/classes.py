@@ -27,6 +27,21 @@ IMAGES = tuple(
 """Classes of images by how often they are met: CT, MR, CR, DX, MG, US, XA and so on (PS3.6 A-1). A
 guess at the order, which only matters to how soon they come."""
 
+BESIDE_IMAGES = tuple(
+    _BASE + end
+    for end in (
+        "88.11", "88.22", "88.33", "88.34", "88.40", "88.50", "88.59", "88.65", "88.67", "88.68",
+        "88.69", "11.1", "11.2", "11.3", "11.4", "11.5", "66", "66.1", "66.2", "66.3", "66.4",
+        "66.5", "67", "104.1", "104.2", "104.3", "481.2", "481.3", "481.4", "481.5", "481.6",
+        "481.7", "481.8", "481.9", "9.1.1", "9.1.2", "9.1.3", "9.2.1", "9.3.1", "9.4.1", "9.4.2",
+        "4.2", "30", "12.1.1", "12.2.1",
+    )
+)  # fmt: skip
+"""What lies in a study beside its images: reports, key objects, dose, presentation states, raw
+data, registrations, segmentations, documents, radiotherapy, waveforms. Some senders end a C-GET at
+the first instance that they have no context for (Orthanc 1.10: tried), so these are proposed
+together with the images, before what is rare."""
+
 COMPRESSED = tuple(
     f"1.2.840.10008.1.2.{end}"
     for end in ("4.90", "4.70", "4.80", "5", "4.57", "4.91", "4.50", "4.51", "4.81", "4.201",
@@ -46,7 +61,7 @@ def proposals() -> Iterator[Pairs]:
 
 
 def _storage_classes() -> tuple[str, ...]:
-    """Of the standard, images first."""
+    """Of the standard, those first that are met together."""
     from pydicom import uid as names
 
     known = [
@@ -54,4 +69,4 @@ def _storage_classes() -> tuple[str, ...]:
         for uid in vars(names).values()
         if isinstance(uid, names.UID) and is_storage(uid) and uid.type == "SOP Class"
     ]
-    return tuple(dict.fromkeys((*IMAGES, *known)))
+    return tuple(dict.fromkeys((*IMAGES, *BESIDE_IMAGES, *known)))

@@ -134,6 +134,22 @@ async def test_an_order_by_the_patient_is_one_of_the_patient_root() -> None:
     assert (done.status, done.completed) == (0, 1)
 
 
+BESIDE_IMAGES = (
+    "88.11", "88.22", "88.33", "88.59", "88.67", "11.1", "66.4", "66.1", "104.1", "481.2", "481.3",
+    "481.5", "9.1.1", "9.1.2", "9.4.1",
+)  # fmt: skip
+"""SRs, key objects, dose, presentation states, segmentations, registrations, PDF, radiotherapy,
+ECG and dictation: what lies in a study beside its images."""
+
+
+def test_a_whole_study_comes_on_the_first_association() -> None:
+    # Orthanc 1.10 ends a C-GET at the first instance that it has no context for (C000), so what is
+    # proposed on another association never comes together with the rest.
+    first = {sop_class for sop_class, _ in next(proposals())}
+    common = {f"1.2.840.10008.5.1.4.1.1.{end}" for end in (*BESIDE_IMAGES, "2", "4", "7", "20")}
+    assert common - first == set()
+
+
 def test_an_association_never_proposes_more_than_fit() -> None:
     every = list(proposals())
     assert all(len(pairs) < PRESENTATION_CONTEXTS for pairs in every)
