@@ -43,8 +43,10 @@ class Dcmtk(Peer):
 
     name, title = "DCMTK", "DCMTK"
     package = "Debian, dcmtk"
-    verbatim = frozenset({"get", "move"})  # storescu and dcmqrscp write what they send anew
-    compressed = frozenset({"store", "move"})
+    verbatim = frozenset(
+        {"get", "move", "receive"}
+    )  # storescu and dcmqrscp write what they send anew
+    compressed = frozenset({"store", "move", "receive"})
     unanswered = frozenset({"ModalitiesInStudy", "NumberOfStudyRelatedInstances"})
     notes = (
         (

@@ -110,6 +110,11 @@ class Gdcm(Peer):
         raise Lacks(NO_SCP)
 
     @property
+    def receives(self) -> Address:
+        """See Peer."""
+        raise Lacks(NO_SCP)
+
+    @property
     def commits(self) -> Address:
         """See Peer."""
         raise Lacks(NO_SCP)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from clinics.clinic import Broken
-from peers.content import PLAIN, ROW, Differs, hold_rows, hold_same
+from peers.content import PLAIN, ROW, Differs, by_uid, hold_rows, hold_same
 from peers.ground import Ground
-from peers.peer import Failed, Files, Lacks, Peer, Report
+from peers.peer import Address, Failed, Files, Lacks, Peer, Report
 from peers.worklist import EXPECTED
 
 PASS = "pass"
@@ -121,7 +121,7 @@ def echo_tls(ground: Ground, peer: Peer) -> None:
 def echoed(ground: Ground, peer: Peer) -> None:
     """C-ECHO."""
     for at in {peer.archive, peer.listens}:
-        ground.command("dicom", "check", f"{at.title}@{at.host}:{at.port}")
+        ground.command("dicom", "echo", where(at))
 
 
 def found(ground: Ground, peer: Peer) -> None:
@@ -131,11 +131,35 @@ def found(ground: Ground, peer: Peer) -> None:
         key = f"PatientID={study.patient_id}" if level == "STUDY" else ""
         keys = [key or f"StudyInstanceUID={study.uid}"]
         keys += [key for key in ROW[level] if not keys[0].startswith(key + "=")]
-        where = f"{at.title}@{at.host}:{at.port}"
-        answer = ground.command("dicom", "find", where, *keys, "--level", level.lower())
+        answer = ground.command("dicom", "find", where(at), *keys, "--level", level.lower())
         wanted = [key for key in ROW[level] if key not in peer.unanswered]
         rows = [{key: _sorted(row.get(key, "")) for key in wanted} for row in answer["rows"]]
         hold_rows([{key: row[key] for key in wanted} for row in study.rows(level)], rows)
+
+
+def stored(ground: Ground, peer: Peer) -> None:
+    """C-STORE."""
+    at, study = peer.receives, ground.study(peer.exchanges("receive"))
+    said = ground.command("dicom", "store", where(at), *map(str, study.files.values()))
+    if said["statuses"] != {"0000": len(study.files)}:
+        raise Differs(f"the statuses are {said['statuses']}, not sent {said['not_sent']}")
+    _hold(peer, "receive", study.files, peer.received(study.uid))
+
+
+def got(ground: Ground, peer: Peer) -> None:
+    """C-GET."""
+    at, study = peer.archive, ground.held(type(peer))
+    folder = ground.folder / f"got-{peer.title}"
+    ground.command("dicom", "get", where(at), study.uid, "--out", str(folder))
+    came = by_uid(path for path in folder.rglob("*") if path.is_file())
+    _hold(peer, "give", study.files, came)
+
+
+def moved(ground: Ground, peer: Peer) -> None:
+    """C-MOVE."""
+    at, study = peer.archive, ground.held(type(peer))
+    ground.command("dicom", "move", where(at), study.uid)
+    _hold(peer, "give", study.files, ground.stored(study.uid))
 
 
 def promised(ground: Ground, peer: Peer) -> None:
@@ -144,8 +168,7 @@ def promised(ground: Ground, peer: Peer) -> None:
     lacking = ground.study(PLAIN)
     (uid, file), *_ = lacking.files.items()
     files = [str(path) for path in (*held.files.values(), file)]
-    where = f"{at.title}@{at.host}:{at.port}"
-    said = ground.command("dicom", "commit", where, *files, "--wait", "30", codes=(1,))
+    said = ground.command("dicom", "commit", where(at), *files, "--wait", "30", codes=(1,))
     failed = [{"sop_uid": uid, "reason": f"{NOT_HERE:04X}"}]
     if (said["committed"], said["failed"]) != (len(held.files), failed):
         raise Differs(f"the report is {said}")
@@ -154,7 +177,7 @@ def promised(ground: Ground, peer: Peer) -> None:
 def echoed_tls(ground: Ground, peer: Peer) -> None:
     """C-ECHO over TLS."""
     at = peer.listens_tls
-    said = ground.command("dicom", "check", f"{at.title}@{at.host}:{at.port}", "--tls")
+    said = ground.command("dicom", "check", where(at), "--tls")
     if not said["tls"]:
         raise Differs("it was not over TLS")
 
@@ -171,8 +194,13 @@ COLUMNS = (
         "SCU", "commitment later", "the report, on an association of the node's", later_commitment
     ),
     Column("SCU", "TLS", "C-ECHO, by the node's log", echo_tls),
-    Column("SCP", "echo", "the answer to `meshpacs dicom check`", echoed),
+    Column("SCP", "echo", "the answer to `meshpacs dicom echo`", echoed),
+    Column(
+        "SCP", "store", "the files that the peer has received by `meshpacs dicom store`", stored
+    ),
     Column("SCP", "find", "the rows of `meshpacs dicom find`", found),
+    Column("SCP", "get", "the files that `meshpacs dicom get` has written", got),
+    Column("SCP", "move", "the data sets in the archive after `meshpacs dicom move`", moved),
     Column("SCP", "commitment", "the report, by `meshpacs dicom commit`", promised),
     Column("SCP", "TLS", "C-ECHO, by `meshpacs dicom check --tls`", echoed_tls),
 )
@@ -196,6 +224,11 @@ def judge(ground: Ground, kind: type[Peer], column: Column) -> str:
 def same(verdict: str, wanted: str) -> bool:
     """Whether a cell is as it was: not why it fails, but why the peer lacks it counts."""
     return verdict == wanted or (verdict.startswith(FAILS) and wanted.startswith(FAILS))
+
+
+def where(at: Address) -> str:
+    """As commands have it."""
+    return f"{at.title}@{at.host}:{at.port}"
 
 
 def _hold(peer: Peer, service: str, sent: Files, came: Files) -> None:

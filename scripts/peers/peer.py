@@ -104,9 +104,10 @@ class Peer:
     """Its AE title, as SCU and SCP."""
     package: ClassVar[str]
     """Where it comes from."""
-    verbatim: ClassVar[frozenset[str]] = frozenset({"store", "get", "move"})
-    """The services in which it keeps a data set's bytes; else it writes anew what it has read."""
-    compressed: ClassVar[frozenset[str]] = frozenset({"store", "get", "move"})
+    verbatim: ClassVar[frozenset[str]] = frozenset({"store", "get", "move", "receive", "give"})
+    """The services in which it keeps a data set's bytes; else it writes anew what it has read. As
+    SCU `store`, `get` and `move`; as SCP it may `receive`, and `give` for C-GET and C-MOVE."""
+    compressed: ClassVar[frozenset[str]] = frozenset({"store", "get", "move", "receive"})
     """The services in which it takes or sends instances with compressed pixels."""
     unnamed: ClassVar[Mapping[str, frozenset[str]]] = MappingProxyType({})
     """By service, files whose SOP class it does not know."""
@@ -207,6 +208,11 @@ class Peer:
         if not self.tls_port:
             raise Lacks("no TLS")
         return Address(self.title, self.tls_port)
+
+    @property
+    def receives(self) -> Address:
+        """Where the node can store at any time."""
+        return self.listens
 
     @property
     def commits(self) -> Address:

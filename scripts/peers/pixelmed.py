@@ -25,7 +25,7 @@ class Pixelmed(Peer):
 
     name, title = "pixelmed", "PIXELMED"
     package = "Debian, pixelmed-apps"
-    compressed = frozenset({"store", "move"})
+    compressed = frozenset({"store", "move", "receive"})
     notes = (
         (
             "Instances of one SOP class in several compressed transfer syntaxes have to be sent "
