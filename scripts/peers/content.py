@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from string import whitespace
+from typing import Any
 
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import UID
@@ -216,8 +218,14 @@ def _differing(before: Dataset, after: Dataset, *, private: bool) -> str:
 def _values(data: Dataset, path: str = "") -> dict[str, object]:
     """Every value by its path; an empty value and its lack, or padding, are no difference."""
     found: dict[str, object] = {}
-    for element in data:
-        here = f"{path}/{element.tag}"
+    for tag in sorted(data.keys()):
+        here = f"{path}/{tag}"
+        raw: Any = data.get_item(tag)
+        if tag.is_private and isinstance(raw, RawDataElement) and raw.VR != "SQ" and raw.value:
+            # In implicit VR nobody knows what it is.
+            found[here] = raw.value.rstrip(b" \0")
+            continue
+        element = data[tag]
         # Text is compared as it reads, in whatever character set.
         if element.tag.element == 0 or element.keyword in NO_CONTENT:
             continue

@@ -134,7 +134,8 @@ class Ground:
             if isinstance(found, Peer):
                 with contextlib.suppress(Lacks):
                     at = found.listens
-                    self.command("dicom", "ae", "add", at.title, f"{at.host}:{at.port}")
+                    prefer = ("--prefer", found.prefer) if found.prefer else ()
+                    self.command("dicom", "ae", "add", at.title, f"{at.host}:{at.port}", *prefer)
         count = sum(isinstance(found, Peer) for found in self._known.values())
         self.wait_logged("ae_book_in_force", since, entries=count)
 
