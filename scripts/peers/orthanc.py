@@ -20,6 +20,7 @@ from peers.peer import (
     Peer,
     Reference,
     Report,
+    Shown,
     run,
     version_in,
 )
@@ -126,6 +127,13 @@ class Orthanc(Peer):
         """See Peer."""
         held = self._server.take_in(*files)
         self._ask(f"{US}/store", {"Resources": held, "Synchronous": True})
+
+    def asked(self, keys: Mapping[str, str], at: Address) -> Shown:
+        """See Peer; by a title it finds one modality alone, so it forgets the other one again."""
+        try:
+            return super().asked(keys, at)
+        finally:
+            self._server.ask("/modalities/other", method="DELETE")
 
     def find(self, level: str, keys: Mapping[str, str], at: Address | None = None) -> Heard:
         """See Peer."""
