@@ -124,10 +124,14 @@ const commands = {
     const report = new Promise((resolve) => {
       reported = resolve;
     });
-    const associationLingerTimeout = stay === 'stay' ? 3000 : 0;
+    // The library ends an association so long after its last answer; who has the report ends it.
+    const associationLingerTimeout = stay === 'stay' ? 30000 : 0;
     await associated(
       (client, reject) => {
-        client.on('nEventReportRequest', told);
+        client.on('nEventReportRequest', (event, respond) => {
+          told(event, respond);
+          setTimeout(() => client.abort(), 100);
+        });
         client.addRequest(ended(request, reject));
       },
       { options: { associationLingerTimeout } }

@@ -156,9 +156,9 @@ class Ground:
             self._introduce()
             yield
         finally:
-            for found in self._known.values():
-                if isinstance(found, Peer):
-                    found.end()
+            with ThreadPoolExecutor(len(PEERS)) as pool:
+                started = [found for found in self._known.values() if isinstance(found, Peer)]
+                list(pool.map(lambda peer: peer.end(), started))
 
 
 def dicom_port(clinic: Clinic) -> int:
