@@ -22,9 +22,11 @@ class Dcmjs(Peer):
     package = "npm, dcmjs-dimse"
     verbatim = frozenset()  # it reads a data set into objects and writes it anew
     unnamed = MappingProxyType({"get": frozenset({"rtplan.dcm", "waveform_ecg.dcm"})})
+    compressed = frozenset({"store", "get", "move", "receive"})  # it sends JPEG decoded
     private = False  # it drops what it has no names for
     notes = (
         "It writes anew what it reads, and drops private elements.",
+        "What it sends by C-GET and C-MOVE it may have decoded: JPEG baseline comes as RGB.",
         (
             "It proposes for C-GET the SOP classes that it has names for; RT plan and ECG are not "
             "among them."

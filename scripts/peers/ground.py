@@ -69,7 +69,7 @@ class Ground:
         """A study that this peer, and nobody else, has had from the beginning."""
         if kind not in self._held:
             peer = self.peer(kind)
-            study = self.study(PLAIN)
+            study = self.study(peer.exchanges("give"))
             peer.hold(tuple(study.files.values()))
             self._held[kind] = study
         return self._held[kind]

@@ -38,7 +38,15 @@ class Orthanc(Peer):
     name, title = "Orthanc", "ORTHANC"
     package = "Debian, orthanc"
     verbatim = frozenset()  # it reads what comes and writes it anew
-    notes = ("It writes anew what it has received.",)
+    compressed = frozenset({"store", "move", "receive"})
+    notes = (
+        "It writes anew what it has received.",
+        (
+            "It ends a C-GET (C000) at the first instance for which no context was accepted: a "
+            "study that mixes compressed instances with others comes whole by C-MOVE alone."
+        ),
+        "`/modalities/x/query` shows no Error Comment: its list may lack clinics and not say so.",
+    )
     shows = "`/modalities/x/query` and its log with `--verbose`"
 
     def __init__(self, folder: Path, node: Node) -> None:

@@ -107,7 +107,7 @@ class Peer:
     verbatim: ClassVar[frozenset[str]] = frozenset({"store", "get", "move", "receive", "give"})
     """The services in which it keeps a data set's bytes; else it writes anew what it has read. As
     SCU `store`, `get` and `move`; as SCP it may `receive`, and `give` for C-GET and C-MOVE."""
-    compressed: ClassVar[frozenset[str]] = frozenset({"store", "get", "move", "receive"})
+    compressed: ClassVar[frozenset[str]] = frozenset({"store", "get", "move", "receive", "give"})
     """The services in which it takes or sends instances with compressed pixels."""
     unnamed: ClassVar[Mapping[str, frozenset[str]]] = MappingProxyType({})
     """By service, files whose SOP class it does not know."""
