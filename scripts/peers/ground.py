@@ -148,9 +148,9 @@ class Ground:
         self.command("dicom", "tls", "issue", "PEERS", pair, "--host", "127.0.0.1")
         ports = self.node.plain.port, self.node.tls.port
         self.clinic.start("--dicom-port", str(ports[0]), "--dicom-tls-port", str(ports[1]))
-        with ThreadPoolExecutor(len(PEERS)) as pool:
-            list(pool.map(self._start, PEERS))
         try:
+            with ThreadPoolExecutor(len(PEERS)) as pool:
+                list(pool.map(self._start, PEERS))
             self.clinic.wait_ready()
             self.clinic.take_in(self.folder / "studies")
             self._introduce()

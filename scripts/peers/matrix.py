@@ -46,11 +46,7 @@ class Column:
 
 def echo(ground: Ground, peer: Peer) -> None:
     """C-ECHO."""
-    since = ground.logged()
-    peer.echo()
-    ground.wait_logged(
-        "dicom_association_ended", since, calling=peer.title, echoed=1, how="released"
-    )
+    _echo(ground, peer, peer.echo)
 
 
 def store(ground: Ground, peer: Peer) -> None:
@@ -107,12 +103,15 @@ def _committed(ground: Ground, peer: Peer, *, stay: bool) -> None:
 
 
 def echo_tls(ground: Ground, peer: Peer) -> None:
-    """C-ECHO over TLS."""
+    """C-ECHO over TLS, which is spoken at a port of its own."""
+    _echo(ground, peer, peer.echo_tls)
+
+
+def _echo(ground: Ground, peer: Peer, ask: Callable[[], None]) -> None:
     since = ground.logged()
-    peer.echo_tls()
-    ground.wait_logged(
-        "dicom_association_ended", since, calling=peer.title, echoed=1, how="released"
-    )
+    ask()
+    whole = {"calling": peer.title, "echoed": 1, "how": "released"}
+    ground.wait_logged("dicom_association_ended", since, **whole)
 
 
 # ---------------------------------------------------------------- the peer as SCP, the node as SCU
