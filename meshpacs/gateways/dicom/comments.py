@@ -5,6 +5,7 @@ else's log. Our own sentences may name files, addresses or what was asked; they 
 import structlog
 
 from meshpacs.model.errors import Damaged, LocalFault, MeshError
+from meshpacs.node.commitments import NoPlace
 from meshpacs.node.views import NotKept, Why
 
 log = structlog.get_logger()
@@ -23,6 +24,8 @@ def comment_on(fault: MeshError, calling: str) -> str:
     match fault:
         case Damaged():
             return DAMAGED
+        case NoPlace():
+            return NO_ROOM
         case LocalFault():
             return BEYOND
         case _:

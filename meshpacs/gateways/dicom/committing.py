@@ -25,6 +25,7 @@ from meshpacs.dimse.statuses import (
     SUCCESS,
 )
 from meshpacs.gateways.dicom.caller import Caller
+from meshpacs.gateways.dicom.comments import comment_on
 from meshpacs.gateways.dicom.line import Line
 from meshpacs.gateways.dicom.reporting import Reporter
 from meshpacs.model.errors import MeshError
@@ -50,8 +51,8 @@ async def commit(caller: Caller, number: int, request: ActionRequest, reporter: 
             )
         except MeshError as fault:
             status = RESOURCE_LIMITATION if isinstance(fault, NoPlace) else PROCESSING_FAILURE
-            comment = fault.what
-    if transaction is None:
+            comment = comment_on(fault, caller.title)
+    else:
         log.warning(
             "commitment_refused",
             calling=caller.title,

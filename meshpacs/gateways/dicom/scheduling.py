@@ -18,6 +18,7 @@ from meshpacs.dimse.statuses import (
 )
 from meshpacs.dimse.worklist import Wanted, read_wanted, write_step
 from meshpacs.gateways.dicom.caller import Caller, Operation
+from meshpacs.gateways.dicom.comments import comment_on
 from meshpacs.model.errors import MeshError
 from meshpacs.model.matching import flat_matcher
 from meshpacs.model.query import Rules
@@ -54,7 +55,7 @@ async def find_steps(
     except MalformedIdentifier as fault:
         end = replace(end, status=UNABLE_TO_PROCESS, comment=fault.what)
     except MeshError as fault:
-        end = replace(end, status=OUT_OF_RESOURCES, comment=fault.what)
+        end = replace(end, status=OUT_OF_RESOURCES, comment=comment_on(fault, caller.title))
     else:
         status = PENDING_IGNORED_KEYS if found.wanted.ignored else PENDING
         pending = replace(end, has_data=True, status=status)

@@ -13,6 +13,7 @@ import pytest
 import structlog.testing
 import trio
 
+from meshpacs.archive.faults import DiskFull, IndexDamaged
 from meshpacs.dimse import commitment as rules
 from meshpacs.dimse.commands import (
     ActionResponse,
@@ -26,15 +27,16 @@ from meshpacs.dimse.commitment import Asked, action_request, read_report, write_
 from meshpacs.dimse.elements import Bounds
 from meshpacs.dimse.pdu import Abort
 from meshpacs.dimse.services import STORAGE_COMMITMENT
-from meshpacs.gateways.dicom import committing, line, reporting, titles
+from meshpacs.gateways.dicom import comments, committing, line, reporting, titles
 from meshpacs.gateways.dicom.channel import message
 from meshpacs.model.commitment import GIVE_UP_US, Reference
-from meshpacs.model.errors import Unavailable
+from meshpacs.model.errors import MeshError, Unavailable
 from meshpacs.node import commitments as table
 from meshpacs.node.book import Entry
 from meshpacs.node.views import Health, StatusView
 from tests.gateways.dicom.doors import CT, MR, PLAIN, PRIVATE, Opened, Strangers, opened
 from tests.gateways.dicom.test_storing import data_set_of
+from tests.gateways.fake_mesh import FakeMesh
 from tests.node.clinics import STUDY, instance
 from tests.node.houses import House, street
 from tests.peers.modality import Modality, request
@@ -324,6 +326,33 @@ async def test_what_is_no_request_is_refused_with_the_standards_status(tmp_path:
         assert (await here.nord.up.mesh.status()).commitments.open == 0
 
 
+async def test_what_cannot_be_kept_is_refused_without_telling_our_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mesh = FakeMesh()
+    file = Path("/srv/clinic/commitments.sqlite")
+    faults = [
+        (DiskFull(f"The disk that holds {file} is full."), 0x0213),
+        (Unavailable(f"{file} could not be read or written: failing."), 0x0110),
+        (IndexDamaged(f"The index {file} is damaged."), 0x0110),
+    ]
+
+    async with (
+        opened(mesh) as door,
+        door.called(pairs=((STORAGE_COMMITMENT, PLAIN),)) as raw,
+    ):
+        for fault, status in faults:
+
+            async def failing(_: object, fault: MeshError = fault) -> NoReturn:
+                raise fault
+
+            monkeypatch.setattr(mesh.commitments, "_do", failing)
+            answer = await raw.ask(1, replace(ACTION, message_id=raw.next_id()), ASKED)
+            assert answer.status == status
+            assert answer.comment
+            assert "srv" not in answer.comment
+
+
 async def test_more_than_is_taken_in_is_a_resource_limitation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,7 +371,7 @@ async def test_more_than_is_taken_in_is_a_resource_limitation(
             patch.setattr(table, "COMMITMENTS_OF_ONE", 1)
             assert (await here.ask(ONE, uid="1.2.1"))[0] == 0
             status, comment = await here.ask(ONE, uid="1.2.2")
-            assert (status, comment[:7]) == (0x0213, "PYNET h")
+            assert (status, comment) == (0x0213, comments.NO_ROOM)
 
 
 async def test_a_table_that_cannot_be_written_is_a_processing_failure(
@@ -353,7 +382,7 @@ async def test_a_table_that_cannot_be_written_is_a_processing_failure(
 
     async with scene(tmp_path) as here:
         monkeypatch.setattr(table.Commitments, "keep", fails)
-        assert await here.ask(ONE) == (0x0110, "The disk does not answer.")
+        assert await here.ask(ONE) == (0x0110, comments.LATER)
 
 
 async def test_who_may_only_store_is_not_committed_to(
