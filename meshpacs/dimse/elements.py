@@ -301,9 +301,9 @@ def _items(value: Value, terms: tuple[str, ...], known: VrOf, *, explicit: bool)
 def _raw(vr: str, value: Value, terms: tuple[str, ...]) -> bytes:
     found = [text for text in value if isinstance(text, str)]
     if vr in NUMBERS:
-        return b"".join(_number(vr, text) for text in found)
+        return _sayable(vr, b"".join(_number(vr, text) for text in found))
     if vr == "AT":
-        return b"".join(_tag(text) for text in found)
+        return _sayable(vr, b"".join(_tag(text) for text in found))
     raws = [_text(vr, text, terms) for text in found]
     if vr in UNDIVIDED:
         raws = raws[:1]
@@ -311,9 +311,15 @@ def _raw(vr: str, value: Value, terms: tuple[str, ...]) -> bytes:
     while len(raw) > SHORT_LENGTH and vr in DIVIDED:
         raws.pop()  # more than a short VR can say: what fits is better than nothing
         raw = b"\\".join(raws)
+    raw = _sayable(vr, raw)
     if len(raw) % 2:
         raw += b"\0" if vr == "UI" else b" "
     return raw
+
+
+def _sayable(vr: str, raw: bytes) -> bytes:
+    """Nothing of a value that a length of 16 bits cannot say: half a text would be another text."""
+    return raw if len(raw) <= SHORT_LENGTH or vr in LONG_VRS else b""
 
 
 def _number(vr: str, text: str) -> bytes:

@@ -1,6 +1,7 @@
 """The whole data dictionary of the standard (PS3.6), where the index's own table is not enough."""
 
 from functools import lru_cache
+from string import hexdigits
 
 from meshpacs.model.attributes import Element
 from meshpacs.model.values import KNOWN
@@ -34,9 +35,7 @@ def tag_of(word: str) -> int | None:
     """The tag of a keyword of PS3.6 or of eight hexadecimal digits."""
     from pydicom.datadict import tag_for_keyword
 
-    if len(word) == 8:
-        try:
-            return int(word, 16)
-        except ValueError:
-            pass
+    # Not by int's own judgement, which takes signs and underscores for digits.
+    if len(word) == 8 and set(word) <= set(hexdigits):
+        return int(word, 16)
     return tag_for_keyword(word)

@@ -9,14 +9,14 @@ a file that cannot be used is kept out and told, and the others are served.
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from meshpacs.archive.faults import Refused
+from meshpacs.archive.faults import unreadable
 from meshpacs.archive.header import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from meshpacs.archive.part10 import read_preface
 from meshpacs.dimse.elements import CHARACTER_SET, read_data_set
@@ -78,6 +78,8 @@ class Listing:
 
 Stamp = tuple[int, int]
 
+_WHICH = "`meshpacs dicom worklist` says which file it is."
+
 
 @dataclass(slots=True)
 class Worklist:
@@ -92,16 +94,13 @@ class Worklist:
         """What whoever calls us by this title is to do.
 
         Raises:
-            Unavailable: there are more steps than are ever served.
+            Unavailable: there is more than is ever served, or the folder cannot be read.
         """
         return self._listing((self.folder, self.folder / title))
 
     def everything(self) -> Listing:
-        """What is there for all titles."""
-        try:
-            folders = [entry for entry in sorted(self.folder.iterdir()) if entry.is_dir()]
-        except OSError:
-            return Listing()
+        """What is there for all titles; raises as `listing` does."""
+        folders = [entry for entry in _entries(self.folder) if _is_folder(entry)]
         return self._listing((self.folder, *folders))
 
     def _listing(self, folders: tuple[Path, ...]) -> Listing:
@@ -117,13 +116,14 @@ class Worklist:
                         unusable.append(found)
                     else:
                         steps.extend(found)
-                    if len(steps) > WORKLIST_STEPS:
+                    if len(steps) + len(unusable) > WORKLIST_STEPS:
                         raise Unavailable(
                             f"The worklist has more than {WORKLIST_STEPS} scheduled steps.",
-                            f"Take what is done out of {self.folder}.",
+                            f"Take what is done, or cannot be used, out of {self.folder}.",
                         )
-        for gone in [f for f in self._read if f.parent in folders and f not in seen]:
-            del self._read[gone]
+        # Others read in threads of their own at the same time.
+        for gone in [f for f in list(self._read) if f.parent in folders and f not in seen]:
+            self._read.pop(gone, None)
         return Listing(tuple(sorted(steps, key=_order)), tuple(unusable))
 
     def _outcome(self, file: Path, stamp: Stamp) -> tuple[Step, ...] | Unusable:
@@ -135,9 +135,11 @@ class Worklist:
             found = tuple(_steps(file, _records(file, stamp[1], self.charset)))
         except FileNotFoundError:
             return ()  # its writer has taken it away in this moment
-        except (OSError, Refused, MalformedIdentifier, LocalFault) as error:
-            found = Unusable(file, getattr(error, "what", str(error)))
-            log.warning("worklist_file_kept_out", file=file.name, what=found.what)
+        except (OSError, MalformedIdentifier, LocalFault) as error:
+            fault = unreadable(error) if isinstance(error, OSError) else error
+            found = Unusable(file, fault.what)
+            # Without its name, which may be a patient's.
+            log.warning("worklist_file_kept_out", what=found.what, mend=_WHICH)
         self._read[file] = (stamp, found)
         return found
 
@@ -152,14 +154,41 @@ def _order(step: Step) -> tuple[str, str, str]:
 def _files(folder: Path) -> list[tuple[Path, Stamp]]:
     """The files in question, by name, with time and size."""
     found = []
-    try:
-        for file in sorted(folder.iterdir()):
-            if file.suffix.lower() in (".wl", ".json") and file.is_file():
+    for file in _entries(folder):
+        if file.suffix.lower() not in (".wl", ".json"):
+            continue
+        try:
+            if file.is_file():
                 facts = file.stat()
                 found.append((file, (facts.st_mtime_ns, facts.st_size)))
-    except OSError:  # no such folder, or something went away in this moment
-        return found
+        except FileNotFoundError:
+            pass  # its writer has taken it away in this moment
+        except OSError:
+            found.append((file, (0, 0)))  # whoever reads it will see why
     return found
+
+
+def _is_folder(entry: Path) -> bool:
+    with suppress(OSError):
+        return entry.is_dir()
+    return False
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder, by name; nothing if there is no such folder.
+
+    Raises:
+        Unavailable: it cannot be read. To say that nothing is scheduled would be untrue.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise Unavailable(
+            f"The worklist's folder {folder} cannot be read: {error.strerror}.",
+            "See that it is there and that the node's user may read it.",
+        ) from error
 
 
 @contextmanager

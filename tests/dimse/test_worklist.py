@@ -94,3 +94,12 @@ def test_more_values_than_a_question_may_have_are_refused() -> None:
 
 def test_a_tag_that_is_none_is_written_as_nothing() -> None:
     assert answer({0x0028_0009: ()}, {0x0028_0009: ("nothing",)}) == {0x0028_0009: ()}
+
+
+def test_a_text_longer_than_its_element_can_say_is_left_out_whole() -> None:
+    history = 0x0010_21B0
+    for size, kept in ((0xFFFE, True), (0xFFFF, False)):
+        record: Record = {history: ("x" * size,)}
+        data = write_data_set(record, explicit=True, known=lambda _: "LT")
+        read = read_data_set(data, explicit=True, default="ascii", known=lambda _: "LT").record
+        assert read == {history: ("x" * size,) if kept else ()}

@@ -1,14 +1,19 @@
 """What lies in the worklist's folder, and what of it is served."""
 
+import errno
 import fcntl
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
+import structlog.testing
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from meshpacs.dimse.worklist import STEPS
+from meshpacs.model.errors import Unavailable
 from meshpacs.node import worklist as room
 from meshpacs.node.worklist import Worklist
 
@@ -101,6 +106,8 @@ def test_a_file_is_kept_out_with_what_is_wrong_with_it(folder: Path) -> None:
         ("[1]", "It is no object"),
         ('{"PatientsName": "x"}', "PatientsName is neither"),
         ('{"0010ZZ10": "x"}', "0010ZZ10 is neither"),
+        ('{"-0100010": "x"}', "-0100010 is neither"),
+        ('{"0010_010": "x"}', "0010_010 is neither"),
         ('{"PatientID": {"a": 1}}', "PatientID has a value"),
         ('{"PatientID": true}', "PatientID has a value"),
         ('{"ScheduledProcedureStepSequence": [{"Modality": [[]]}]}', "StepSequence.Modality has"),
@@ -167,3 +174,87 @@ def test_a_writer_that_holds_the_lock_for_ever_delays_and_does_not_stop(
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert names(folder) == ["Meier^Anna"]
     assert names(folder) == ["Meier^Anna"]
+
+
+def test_a_file_that_goes_away_in_this_moment_takes_no_other_with_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1", "2", "3"):
+        write(folder / f"{name}.wl", entry(name=name))
+    look = Path.is_file
+
+    def is_file(path: Path) -> bool:
+        found = look(path)
+        if path.name == "2.wl":
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    assert names(folder) == ["1", "3"]
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_list(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "1.wl", entry())
+
+    def hangs(_: Path) -> NoReturn:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(Path, "iterdir", hangs)
+    known = Worklist(folder, "ISO_IR 100")
+    with pytest.raises(Unavailable, match="Stale file handle"):
+        known.listing("MESHPACS")
+    with pytest.raises(Unavailable, match="Stale file handle"):
+        known.everything()
+
+
+def test_a_file_that_cannot_even_be_looked_at_is_kept_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "1.wl", entry())
+
+    def denied(_: Path, **_how: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    for look in ("is_file", "is_dir", "read_bytes"):
+        monkeypatch.setattr(Path, look, denied)
+    assert told(folder) == "It cannot be read: Permission denied."
+
+
+def test_files_that_cannot_be_used_count_as_others_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "WORKLIST_STEPS", 3)
+    for number in range(4):
+        (folder / f"{number}.json").write_text("{")
+    with pytest.raises(Unavailable, match="more than 3"):
+        Worklist(folder, "ISO_IR 100").listing("MESHPACS")
+
+
+def test_two_may_read_a_folder_that_changes_at_the_same_time(folder: Path) -> None:
+    known = Worklist(folder, "ISO_IR 100")
+    write(folder / "1.wl", entry())
+    known.listing("MESHPACS")
+    (folder / "1.wl").unlink()
+    gone = known._read
+
+    class Shared(dict[Path, Any]):
+        """Another reader forgets what is gone, before this one does."""
+
+        def __iter__(self) -> Iterator[Path]:
+            for file in list(super().__iter__()):
+                yield file
+                super().pop(file, None)
+
+    known._read = Shared(gone)
+    assert known.listing("MESHPACS").steps == ()
+
+
+def test_no_name_of_a_file_is_in_the_log(folder: Path) -> None:
+    (folder / "Meier^Anna.json").write_text("{")
+    (folder / "Meier^Berta.wl").symlink_to(folder / "none")
+    with structlog.testing.capture_logs() as logs:
+        Worklist(folder, "ISO_IR 100").listing("MESHPACS")
+    assert logs
+    assert "Meier" not in repr(logs)

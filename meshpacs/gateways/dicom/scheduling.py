@@ -1,6 +1,8 @@
 """C-FIND of a modality worklist as SCP: what this modality is to do today (PS3.4 annex K)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import trio
 
@@ -19,11 +21,18 @@ from meshpacs.dimse.statuses import (
 from meshpacs.dimse.worklist import Wanted, read_wanted, write_step
 from meshpacs.gateways.dicom.caller import Caller, Operation
 from meshpacs.gateways.dicom.comments import comment_on
-from meshpacs.model.errors import MeshError
+from meshpacs.model.errors import MeshError, Unavailable
 from meshpacs.model.matching import flat_matcher
 from meshpacs.model.query import Rules
 from meshpacs.node.dictionary import lexicon, vr_of
 from meshpacs.node.worklist import Step, Worklist
+
+LISTING_S = 10.0
+"""Seconds that reading the folder may take: it may be on a share that hangs. A guess."""
+
+LISTINGS = trio.CapacityLimiter(4)
+"""Threads that read it at once. A guess; of their own, so that a share that hangs holds up nobody
+but those who ask what lies on it."""
 
 COMBINED = Rules(combined_datetime=True)
 """Two ranges for a step's start are one range of moments (PS3.4 table K.6-1)."""
@@ -47,7 +56,7 @@ async def find_steps(
     explicit = caller.context(number).transfer_syntax == EXPLICIT_LITTLE
     end = FindResponse(responded_id=request.message_id, sop_class=request.sop_class, status=0)
     try:
-        found = await trio.to_thread.run_sync(_answered, caller, worklist, data, explicit)
+        found = await _in_time(partial(_answered, caller, worklist, data, explicit=explicit))
     except IdentifierMismatch as fault:
         end = replace(
             end, status=IDENTIFIER_MISMATCH, comment=fault.what, offending=fault.offending
@@ -70,7 +79,21 @@ async def find_steps(
     await caller.respond(number, end)
 
 
-def _answered(caller: Caller, worklist: Worklist, data: bytes | None, explicit: bool) -> _Answer:
+async def _in_time(answered: Callable[[], _Answer]) -> _Answer:
+    """Done in a thread, which is left behind if it takes too long.
+
+    Raises:
+        Unavailable: it has taken too long.
+    """
+    with trio.move_on_after(LISTING_S):
+        return await trio.to_thread.run_sync(answered, limiter=LISTINGS, abandon_on_cancel=True)
+    raise Unavailable(
+        f"The worklist's folder has not been read within {LISTING_S:.0f} s.",
+        "Look whether it is on a share that does not answer.",
+    )
+
+
+def _answered(caller: Caller, worklist: Worklist, data: bytes | None, *, explicit: bool) -> _Answer:
     """In a thread: files are read here."""
     if data is None:
         raise MalformedIdentifier("The identifier is too large.")

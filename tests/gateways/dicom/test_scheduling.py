@@ -2,7 +2,8 @@
 
 import json
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from meshpacs.dimse.commands import CancelRequest, FindRequest, FindResponse
 from meshpacs.dimse.elements import read_data_set, write_data_set
 from meshpacs.dimse.services import MODALITY_WORKLIST_FIND
 from meshpacs.dimse.worklist import STEPS
+from meshpacs.gateways.dicom import scheduling
 from meshpacs.gateways.dicom.requesting import Requestor
 from meshpacs.model.attributes import Record, Value
 from meshpacs.model.limits import IDENTIFIER_BYTES
@@ -200,6 +202,42 @@ async def test_too_many_steps_are_a_failure_not_a_part_of_them(
         rows, _, end = await find(requestor, step())
     assert (rows, end.status) == ([], 0xA700)
     assert str(folder) not in end.comment
+
+
+async def test_a_text_that_no_short_element_can_hold_costs_no_step(folder: Path) -> None:
+    history = {"AdditionalPatientHistory": "x" * 70_000, "PregnancyStatus": ["4"] * 40_000}
+    (folder / "day.json").write_text(json.dumps(ANNA | history), encoding="utf-8")
+    async with asked(folder) as requestor:
+        rows, _, end = await find(requestor, step() | {0x0010_21B0: (), 0x0010_21C0: ()})
+    assert (found(rows), end.status) == (["17 CT", "17 MR"], 0)
+    assert rows[0][0x0010_21B0] == rows[0][0x0010_21C0] == ()
+
+
+async def test_a_share_that_hangs_costs_a_question_and_neither_the_stop_nor_others_their_threads(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = threading.Event()
+
+    def hang(_: Path) -> Iterator[Path]:
+        hangs.wait(60)
+        return iter(())
+
+    monkeypatch.setattr(scheduling, "LISTING_S", 0.1)
+    monkeypatch.setattr(scheduling, "LISTINGS", trio.CapacityLimiter(1))
+    before = trio.to_thread.current_default_thread_limiter().borrowed_tokens
+    try:
+        with trio.fail_after(20):
+            async with asked(folder) as requestor:
+                with monkeypatch.context() as patch:
+                    patch.setattr(Path, "iterdir", hang)
+                    for _ in range(3):  # the second waits for the first's place, which is kept
+                        rows, _, end = await find(requestor, step())
+                        assert (rows, end.status) == ([], 0xA700)
+                        assert str(folder) not in end.comment
+                now = trio.to_thread.current_default_thread_limiter().borrowed_tokens
+                assert now == before
+    finally:
+        hangs.set()
 
 
 async def test_a_cancelled_question_ends_as_cancelled(folder: Path) -> None:
