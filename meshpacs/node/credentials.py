@@ -15,7 +15,7 @@ TLS as in BCP 195 (RFC 8996, RFC 9325) and the profile of PS3.15 B.12, which is 
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -46,6 +46,9 @@ TRUSTED = 256
 FILE_BYTES = 256 * 1024
 """One file of certificates; one certificate has 2 KiB. A guess."""
 
+ANYBODY = ""
+"""No machine's title."""
+
 WARN_S = 30 * 86_400
 """So long before a certificate expires `status` says so. A guess: a month is enough to get one."""
 
@@ -75,6 +78,8 @@ class Credentials:
     """For callers."""
     key_file: Path
     chain_file: Path
+    _ready: dict[str, ssl.SSLContext] = field(default_factory=dict)
+    """By title; under `ANYBODY` for all of whom nothing is trusted under their own."""
 
     def dialling(self, title: str) -> ssl.SSLContext:
         """For a connection to the machine of this title.
@@ -82,10 +87,27 @@ class Credentials:
         What is trusted under its title is all that it may show. Without that it may show what is
         signed by anyone who is trusted, as long as it names the host that was dialled.
         """
+        whom = title if title in self.trusted else ANYBODY
+        if whom not in self._ready:
+            self._ready[whom] = self._dialling(self.trusted.get(whom, ()))
+        return self._ready[whom]
+
+    def prepare(self) -> None:
+        """Make ready whatever may be dialled with: after this no file is read any more, which may
+        hang, or have been replaced by one that cannot be used.
+
+        Raises:
+            LocalFault: it cannot be used.
+        """
+        for title in (ANYBODY, *self.trusted):
+            self.dialling(title)
+
+    def _dialling(self, known: tuple[Certificate, ...]) -> ssl.SSLContext:
         context = _context(ssl.PROTOCOL_TLS_CLIENT, self.chain_file, self.key_file)
-        known = self.trusted.get(title, ())
         context.check_hostname = not known
-        context.load_verify_locations(cadata=as_pem(known or self._anchors()).decode())
+        anchors = as_pem(known or self._anchors()).decode()
+        if anchors:
+            context.load_verify_locations(cadata=anchors)
         return context
 
     def vouch_for(self, title: str, shown: bytes) -> bool:
@@ -145,6 +167,16 @@ def read_credentials(home: Home) -> Credentials | None:
     Raises:
         LocalFault: it cannot be used; the error names the file.
     """
+    try:
+        return _read_credentials(home)
+    except OSError as error:  # OpenSSL's errors too
+        raise LocalFault(
+            f"{home.dicom_tls} cannot be read: {error.strerror or error}.",
+            "See that the node's user may read it, and what lies in it.",
+        ) from error
+
+
+def _read_credentials(home: Home) -> Credentials | None:
     key, chain = key_file(home), chain_file(home)
     if not key.exists() and not chain.exists():
         return None
@@ -227,10 +259,17 @@ class Keeper:
             return
         self._stamp = stamp
         try:
-            self.current = read_credentials(self._home)
+            found = read_credentials(self._home)
+            if found is not None:
+                found.prepare()
         except LocalFault as fault:
             log.warning("dicom_tls_kept_out", what=fault.what, mend=fault.mend)
             return
+        except Exception:
+            # Files of others' making must not end the node.
+            log.exception("dicom_tls_failed")
+            return
+        self.current = found
         if self.current is not None:
             log.info(
                 "dicom_tls_in_force",

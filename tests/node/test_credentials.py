@@ -1,10 +1,16 @@
 """What is read of a home for DICOM over TLS, and what `status` says of it."""
 
 import datetime as dt
+import errno
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import structlog.testing
+import trio
+import trio.testing
 
 from meshpacs.model.errors import LocalFault
 from meshpacs.node import certificates, credentials
@@ -21,6 +27,7 @@ from meshpacs.node.certificates import (
     vouched_for,
 )
 from meshpacs.node.credentials import (
+    Keeper,
     credential_troubles,
     read_credentials,
     tls_for,
@@ -182,3 +189,60 @@ def test_what_can_be_no_host_is_refused(kit: Kit) -> None:
     )
     with pytest.raises(LocalFault, match="no host"):
         make_certificate(authority, "X", ["a" * 64 + ".example"])
+
+
+def test_a_folder_that_may_not_be_searched_is_named_and_shown(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_: Path) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", denied)
+    with pytest.raises(LocalFault, match="dicom-tls cannot be read: Permission denied"):
+        read_credentials(home)
+    (trouble,) = credential_troubles(home, listening=True)
+    assert "Permission denied" in trouble.what
+
+
+async def test_whatever_is_wrong_with_the_files_the_node_goes_on_with_what_it_has(
+    home: Home, monkeypatch: pytest.MonkeyPatch, mock_clock: trio.testing.MockClock
+) -> None:
+    mock_clock.rate = 20
+    keeper = Keeper(home)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(keeper.watch)
+        before = keeper.current
+        assert before is not None
+
+        def surprised(_: Home) -> NoReturn:
+            raise RuntimeError("nobody has thought of that")
+
+        with monkeypatch.context() as patch, structlog.testing.capture_logs() as logs:
+            patch.setattr(credentials, "read_credentials", surprised)
+            trusted_file(home, "NEW").write_bytes(b"")
+            await until(lambda: "dicom_tls_failed" in [line["event"] for line in logs])
+        assert keeper.current is before
+        trusted_file(home, "NEW").unlink()
+        await until(lambda: keeper.current is not before)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_running_node_dials_with_what_is_in_force_and_reads_no_file_for_it(
+    home: Home,
+) -> None:
+    keeper = Keeper(home)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(keeper.watch)
+        nursery.cancel_scope.cancel()
+    assert keeper.current is not None
+    shutil.rmtree(home.dicom_tls)
+    named, known = (keeper.current.dialling(title) for title in ("ELSE", "CT1"))
+    assert named.check_hostname
+    assert not known.check_hostname
+    assert keeper.current.dialling("ANOTHER") is named
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    with trio.fail_after(1000):
+        while not holds():
+            await trio.sleep(0.5)
