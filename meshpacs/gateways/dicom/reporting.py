@@ -183,12 +183,11 @@ class Reporter:
             MeshError: the table cannot be read or written.
         """
         commitments, transaction = self._mesh.commitments, carried.transaction
-        references = await commitments.references(transaction)
-        if references is None:
-            return True  # it was reported while its requestor asked again
         line, carried.line = carried.line, None
         if line is not None:
-            report = await self._judged(carried, references)
+            report = await self._judged(carried)
+            if report is None:
+                return True  # it was reported while its requestor asked again
             try:
                 await line.report(report)
             except (Unavailable, PeerFault):
@@ -207,7 +206,9 @@ class Reporter:
             try:
                 async with self._turns.setdefault(transaction.title, trio.Lock()):
                     # Not before its turn, which may be long in coming: what is reported holds now.
-                    report = await self._judged(carried, references)
+                    report = await self._judged(carried)
+                    if report is None:
+                        return True
                     await deliver(entry, transaction.called, report, self._credentials())
             except (Unavailable, PeerFault) as fault:
                 what, mend = fault.what, fault.mend
@@ -244,12 +245,19 @@ class Reporter:
 
     # ------------------------------------------------------------ what is reported
 
-    async def _judged(self, carried: _Carried, references: tuple[Reference, ...]) -> Report:
-        """What is promised now of each instance; bytes are read once, the index every time."""
+    async def _judged(self, carried: _Carried) -> Report | None:
+        """What is promised now of each instance; bytes are read once, the index every time.
+
+        None if the transaction has ended.
+        """
         transaction = carried.transaction
         committed: list[Reference] = []
         failed: list[tuple[Reference, int]] = []
         async with self._judging:
+            # Not before its place: together they may name millions.
+            references = await self._mesh.commitments.references(transaction)
+            if references is None:
+                return None
             for reference in references:
                 if transaction.duplicate:
                     failed.append((reference, DUPLICATE_TRANSACTION))

@@ -265,3 +265,32 @@ async def test_a_fault_of_ours_in_one_ends_no_other(
         assert len(here.told) == 1
         assert await here.left() == 1  # the next start goes on with it
         nursery.cancel_scope.cancel()
+
+
+async def test_no_more_requests_are_in_memory_than_are_looked_up_at_once(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: object, at_once: None
+) -> None:
+    """At a start two million instances may be open, of many requests."""
+    async with world(monkeypatch) as here:
+        for number in range(3 * reporting.JUDGED_AT_ONCE):
+            here.book.entries.append(Entry(f"MR{number}", "192.0.2.7", 104))
+            await here.ask(ONE, title=f"MR{number}")
+        held = 0
+        read = Commitments.references
+
+        async def references(table: Commitments, transaction: Transaction) -> Any:
+            nonlocal held
+            held += 1
+            return await read(table, transaction)
+
+        async def stuck(*_words: object, **_options: object) -> NoReturn:
+            await trio.sleep_forever()
+            raise AssertionError
+
+        monkeypatch.setattr(Commitments, "references", references)
+        monkeypatch.setattr(here.mesh.promises, "promise", stuck)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(here.reporter.run)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert held == reporting.JUDGED_AT_ONCE
