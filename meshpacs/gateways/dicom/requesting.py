@@ -51,6 +51,9 @@ ANSWER_S = 30.0
 RELEASE_S = 5.0
 """Seconds that a peer has to let us go before the connection is closed. A guess."""
 
+GOODBYE_S = 1.0
+"""Seconds that telling a peer of an abrupt end may take. A guess; a whole stop takes 5."""
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -236,7 +239,7 @@ async def _over(
             await channel.release()
             await channel.linger()
     finally:
-        with trio.move_on_after(RELEASE_S, shield=True):
+        with trio.move_on_after(GOODBYE_S, shield=True):
             await channel.abort()
             if secured is not None:
                 await secured.goodbye()

@@ -17,6 +17,10 @@ from meshpacs.model.limits import TLS_HANDSHAKES
 RECORDS_BYTES = 64 * 1024
 """What is read from, or made for, the socket at once: four TLS records. A guess."""
 
+UNREAD_BYTES = 4 * RECORDS_BYTES
+"""What TLS may have made that the peer has not read: of ours at most one piece of `RECORDS_BYTES`,
+the rest are answers to a peer that has its keys renewed again and again. A guess."""
+
 FAREWELL_BYTES = 1024 * 1024
 FAREWELL_S = 1.0
 """What a peer that is turned away may still send, and for how long, until it is left. Guesses."""
@@ -131,6 +135,8 @@ class TlsSocket:
             # here could be to wait for a peer that does not read before we do.
             if self._outgoing.pending and not self._sending.locked():
                 await self._flush()
+            if self._outgoing.pending > UNREAD_BYTES:
+                raise ConnectionAbortedError("It has its keys renewed without reading.")
             await self._read_raw()
 
     async def send(self, data: memoryview, /) -> int:

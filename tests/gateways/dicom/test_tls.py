@@ -16,9 +16,10 @@ import trio.testing
 
 from meshpacs.dimse.pdu import AssociateRequest, ProposedContext, User, encode
 from meshpacs.dimse.services import VERIFICATION
+from meshpacs.gateways.dicom import requesting
 from meshpacs.gateways.dicom.probing import what_it_speaks
 from meshpacs.gateways.dicom.requesting import NotAnswered, Requestor, Wish, associated
-from meshpacs.gateways.dicom.tls import RECORDS_BYTES, TlsSocket
+from meshpacs.gateways.dicom.tls import RECORDS_BYTES, UNREAD_BYTES, TlsSocket
 from meshpacs.model.errors import Unavailable
 from meshpacs.node.credentials import CIPHERS
 from tests.gateways.dicom.doors import PLAIN, Opened, dcmtk, dcmtk_fails, opened
@@ -534,3 +535,56 @@ async def test_a_send_that_was_cancelled_is_finished_by_the_next(kit: Kit) -> No
         nursery.cancel_scope.cancel()
     assert cancelled
     assert bytes(got) == data
+
+
+class Renewing:
+    """A peer that has its keys renewed with everything that comes of it, and never reads.
+
+    OpenSSL answers each KeyUpdate that wants it (RFC 8446 4.6.3) with one of its own, 27 bytes.
+    """
+
+    def wrap_bio(self, _incoming: object, outgoing: ssl.MemoryBIO, **_how: object) -> "Renewing":
+        self.outgoing = outgoing
+        return self
+
+    def read(self, *_words: object) -> int:
+        self.outgoing.write(bytes(27))
+        raise ssl.SSLWantReadError
+
+    def write(self, data: memoryview) -> int:
+        self.outgoing.write(data)
+        return len(data)
+
+    async def send(self, _: memoryview) -> int:
+        await trio.sleep_forever()
+        return 0
+
+    async def recv_into(self, _: memoryview) -> int:
+        await trio.lowlevel.checkpoint()
+        return 1
+
+
+async def test_who_renews_keys_without_end_and_does_not_read_is_cut_off() -> None:
+    peer = Renewing()
+    line = TlsSocket(peer, peer)  # type: ignore[arg-type]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(line.send, memoryview(b"an instance"))
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(30), pytest.raises(ConnectionAbortedError, match="keys"):
+            await line.recv_into(memoryview(bytearray(10)))
+        assert peer.outgoing.pending < 2 * UNREAD_BYTES
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_does_not_read_holds_up_no_stop(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requesting, "GOODBYE_S", 0.05)
+    monkeypatch.setattr(TlsSocket, "goodbye", lambda _: trio.sleep_forever())
+    async with secured(FakeMesh(), kit.home) as door:
+        began_s = trio.current_time()
+        with trio.move_on_after(10) as stop:
+            async with dialled(door, kit.client(kit.ward)):
+                stop.cancel()
+                await trio.sleep_forever()
+        assert trio.current_time() - began_s < requesting.RELEASE_S - 1
