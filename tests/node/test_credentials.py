@@ -222,6 +222,14 @@ async def test_whatever_is_wrong_with_the_files_the_node_goes_on_with_what_it_ha
             trusted_file(home, "NEW").write_bytes(b"")
             await until(lambda: "dicom_tls_failed" in [line["event"] for line in logs])
         assert keeper.current is before
+
+        def fails(*_words: object) -> NoReturn:
+            raise OSError(errno.EIO, "Input/output error")
+
+        with monkeypatch.context() as patch, structlog.testing.capture_logs() as logs:
+            patch.setattr(Path, "glob", fails)
+            await until(lambda: "dicom_tls_kept_out" in [line["event"] for line in logs])
+        assert keeper.current is before
         trusted_file(home, "NEW").unlink()
         await until(lambda: keeper.current is not before)
         nursery.cancel_scope.cancel()

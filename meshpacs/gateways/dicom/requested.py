@@ -7,6 +7,8 @@ at the door, where `take_report` serves it.
 import ssl
 import uuid
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -70,33 +72,38 @@ class Requests:
 
     def __init__(self) -> None:
         """Nothing is asked yet."""
-        self._known: OrderedDict[str, Awaited] = OrderedDict()
+        self._known: OrderedDict[str, Awaited | None] = OrderedDict()
+        """By Transaction UID; None once nobody waits for the report any more."""
 
-    def begin(self) -> Awaited:
+    @contextmanager
+    def begin(self) -> Iterator[Awaited]:
         """A request with a Transaction UID that nobody else can know (PS3.5 B.2)."""
         awaited = Awaited(f"2.25.{uuid.uuid4().int}")
         self._known[awaited.uid] = awaited
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-        return awaited
+        try:
+            yield awaited
+        finally:
+            if awaited.uid in self._known:
+                self._known[awaited.uid] = None
 
     def told(self, report: Report, calling: str) -> bool:
         """Somebody reports; whether that was asked for."""
-        awaited = self._known.get(report.transaction_uid)
+        asked = report.transaction_uid in self._known
         log.info(
             "commitment_told",
             calling=calling,
             transaction=report.transaction_uid,
             committed=len(report.committed),
             failed=len(report.failed),
-            asked=awaited is not None,
+            asked=asked,
         )
-        if awaited is None:
-            return False
-        if awaited.report is None:
+        awaited = self._known.get(report.transaction_uid)
+        if awaited is not None and awaited.report is None:
             awaited.report = report
             awaited.came.set()
-        return True
+        return asked
 
 
 # ---------------------------------------------------------------- asking
@@ -121,23 +128,23 @@ async def ask_commitment(
     """
     until_s = trio.current_time() + wait_s
     wish = Wish(called, calling, ((STORAGE_COMMITMENT, PLAIN),))
-    awaited = requests.begin()
-    async with associated(host, port, wish, tls=tls) as requestor:
-        contexts = requestor.agreement.of(STORAGE_COMMITMENT)
-        if not contexts:
-            raise Unavailable(
-                "It has accepted the association, but no storage commitment on it.",
-                "It may have to be switched on there, for us.",
-            )
-        await _ask(requestor, contexts[0], Asked(awaited.uid, references))
-        with trio.move_on_at(min(until_s, trio.current_time() + STAY_S)):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_listen, requests, requestor, contexts[0])
-                await awaited.came.wait()
-                nursery.cancel_scope.cancel()
-    with trio.move_on_at(until_s):
-        await awaited.came.wait()
-    return awaited.uid, awaited.report
+    with requests.begin() as awaited:
+        async with associated(host, port, wish, tls=tls) as requestor:
+            contexts = requestor.agreement.of(STORAGE_COMMITMENT)
+            if not contexts:
+                raise Unavailable(
+                    "It has accepted the association, but no storage commitment on it.",
+                    "It may have to be switched on there, for us.",
+                )
+            await _ask(requestor, contexts[0], Asked(awaited.uid, references))
+            with trio.move_on_at(min(until_s, trio.current_time() + STAY_S)):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_listen, requests, requestor, contexts[0])
+                    await awaited.came.wait()
+                    nursery.cancel_scope.cancel()
+        with trio.move_on_at(until_s):
+            await awaited.came.wait()
+        return awaited.uid, awaited.report
 
 
 async def _ask(requestor: Requestor, context: Context, asked: Asked) -> None:

@@ -12,7 +12,7 @@ from meshpacs.dimse.commitment import Report, event_request, write_report
 from meshpacs.dimse.pdu import Role
 from meshpacs.dimse.services import STORAGE_COMMITMENT
 from meshpacs.gateways.dicom import requested
-from meshpacs.gateways.dicom.requested import Requests, ask_commitment
+from meshpacs.gateways.dicom.requested import Awaited, Requests, ask_commitment
 from meshpacs.model.commitment import Promise, Reference
 from meshpacs.model.errors import Unavailable
 from meshpacs.node.book import Entry
@@ -97,7 +97,11 @@ async def test_who_has_no_commitment_or_refuses_it_is_named() -> None:
 
 async def test_reports_that_come_in_are_taken_from_either_role_and_only_if_asked_for() -> None:
     requests = Requests()
-    awaited = requests.begin()
+    with requests.begin() as awaited:
+        await come_in(requests, awaited)
+
+
+async def come_in(requests: Requests, awaited: Awaited) -> None:
     data = write_report(Report(awaited.uid, (ONE,)), explicit=True)
     other = write_report(Report("1.2.3", (ONE,)), explicit=True)
     request = event_request(1, 1)
@@ -122,7 +126,22 @@ def test_requests_that_nobody_waits_for_are_forgotten_oldest_first(
 ) -> None:
     monkeypatch.setattr(requested, "REMEMBERED", 2)
     requests = Requests()
-    first, second, third = (requests.begin().uid for _ in range(3))
+    with requests.begin() as one, requests.begin() as two, requests.begin() as three:
+        first, second, third = one.uid, two.uid, three.uid
     assert not requests.told(Report(first, ()), "FAR")
     assert requests.told(Report(second, ()), "FAR")
     assert requests.told(Report(third, ()), "FAR")
+
+
+async def test_of_a_request_that_is_over_only_its_name_is_kept() -> None:
+    """A report names up to 50,000 instances, and a thousand requests are remembered."""
+    archive, requests = FakeMesh(), Requests()
+    async with opened(archive, "FAR") as far:
+        uid, report = await ask_commitment(
+            requests, far.host, far.port, "FAR", "NEAR", (ONE,), wait_s=20
+        )
+        with pytest.raises(Unavailable):  # one that fails is not kept either
+            await ask_commitment(requests, far.host, 1, "FAR", "NEAR", (ONE,), wait_s=20)
+    assert report is not None
+    assert list(requests._known.values()) == [None, None]
+    assert requests.told(Report(uid, (ONE,)), "FAR")  # a repeat is acknowledged

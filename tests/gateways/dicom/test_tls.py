@@ -557,7 +557,6 @@ class Renewing:
 
     async def send(self, _: memoryview) -> int:
         await trio.sleep_forever()
-        return 0
 
     async def recv_into(self, _: memoryview) -> int:
         await trio.lowlevel.checkpoint()
