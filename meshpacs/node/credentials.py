@@ -254,7 +254,11 @@ class Keeper:
 
     def _look(self) -> None:
         """In a thread: it reads files."""
-        stamp = tuple(_facts(self._home.dicom_tls))
+        stamp: object
+        try:
+            stamp = tuple(_facts(self._home.dicom_tls))
+        except OSError as error:
+            stamp = error.errno  # what is wrong is told by who reads, once
         if stamp == self._stamp:
             return
         self._stamp = stamp
