@@ -20,6 +20,10 @@ from meshpacs.node.book import Entry
 from meshpacs.node.credentials import Credentials, tls_for
 from meshpacs.node.mesh import Mesh
 
+LARGE = trio.CapacityLimiter(2)
+"""Data sets of storage commitment that are read at once, in threads, of all callers. Measured: the
+largest takes 1.5 s and 30 MB."""
+
 
 @dataclass(slots=True)
 class Operation:

@@ -24,7 +24,7 @@ from meshpacs.dimse.statuses import (
     RESOURCE_LIMITATION,
     SUCCESS,
 )
-from meshpacs.gateways.dicom.caller import Caller
+from meshpacs.gateways.dicom.caller import LARGE, Caller
 from meshpacs.gateways.dicom.comments import comment_on
 from meshpacs.gateways.dicom.line import Line
 from meshpacs.gateways.dicom.reporting import Reporter
@@ -91,8 +91,8 @@ async def _asked(
         return refused, "", None
     explicit = context.transfer_syntax == EXPLICIT_LITTLE
     try:
-        # In a thread: the largest takes a second.
-        asked = await trio.to_thread.run_sync(partial(read_asked, data, explicit=explicit))
+        read = partial(read_asked, data, explicit=explicit)
+        asked = await trio.to_thread.run_sync(read, limiter=LARGE)
     except OversizedIdentifier as fault:
         return RESOURCE_LIMITATION, fault.what, None
     except MalformedIdentifier as fault:

@@ -34,7 +34,7 @@ from meshpacs.dimse.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Context
 from meshpacs.dimse.faults import MalformedIdentifier, MalformedMessage, OversizedIdentifier
 from meshpacs.dimse.services import STORAGE_COMMITMENT
 from meshpacs.dimse.statuses import INVALID_ARGUMENT, RESOURCE_LIMITATION, SUCCESS, is_warning
-from meshpacs.gateways.dicom.caller import Caller
+from meshpacs.gateways.dicom.caller import LARGE, Caller
 from meshpacs.gateways.dicom.requesting import Requestor, Wish, associated
 from meshpacs.model.commitment import Reference
 from meshpacs.model.errors import MeshError, Unavailable
@@ -200,7 +200,8 @@ async def _reported(
         return refused, ""
     explicit = context.transfer_syntax == EXPLICIT_LITTLE
     try:
-        report = await trio.to_thread.run_sync(partial(read_report, data, explicit=explicit))
+        read = partial(read_report, data, explicit=explicit)
+        report = await trio.to_thread.run_sync(read, limiter=LARGE)
     except MalformedIdentifier as fault:
         return INVALID_ARGUMENT, fault.what
     if not requests.told(report, calling):

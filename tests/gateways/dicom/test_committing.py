@@ -1,8 +1,9 @@
 """Storage commitment asked for by pynetdicom of a real node, and reported to it (PS3.4 J.3)."""
 
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,9 @@ from meshpacs.dimse.elements import Bounds
 from meshpacs.dimse.pdu import Abort
 from meshpacs.dimse.services import STORAGE_COMMITMENT
 from meshpacs.gateways.dicom import comments, committing, line, reporting, titles
+from meshpacs.gateways.dicom.caller import LARGE
 from meshpacs.gateways.dicom.channel import message
+from meshpacs.gateways.dicom.requesting import Requestor
 from meshpacs.model.commitment import GIVE_UP_US, Reference
 from meshpacs.model.errors import MeshError, Unavailable
 from meshpacs.node import commitments as table
@@ -351,6 +354,38 @@ async def test_what_cannot_be_kept_is_refused_without_telling_our_files(
             assert answer.status == status
             assert answer.comment
             assert "srv" not in answer.comment
+
+
+async def test_so_many_large_requests_are_read_at_once_and_the_others_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    callers = 5
+    go, at_once = threading.Event(), LARGE.total_tokens
+
+    def read(data: bytes, *, explicit: bool) -> Asked:
+        assert go.wait(60)
+        return rules.read_asked(data, explicit=explicit)
+
+    monkeypatch.setattr(committing, "read_asked", read)
+    async with opened(FakeMesh()) as door, AsyncExitStack() as stack:
+        answers: list[int] = []
+
+        async def ask(raw: Requestor) -> None:
+            answers.append((await raw.ask(1, ACTION, ASKED)).status)
+
+        try:
+            with trio.fail_after(60):
+                async with trio.open_nursery() as nursery:
+                    for _ in range(callers):
+                        called = door.called(pairs=((STORAGE_COMMITMENT, PLAIN),))
+                        nursery.start_soon(ask, await stack.enter_async_context(called))
+                    while LARGE.statistics().tasks_waiting < callers - at_once:
+                        await trio.sleep(0.01)
+                    assert LARGE.borrowed_tokens == at_once
+                    go.set()
+        finally:
+            go.set()
+        assert answers == [0] * callers
 
 
 async def test_more_than_is_taken_in_is_a_resource_limitation(
