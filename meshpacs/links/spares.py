@@ -8,7 +8,8 @@ from collections import deque
 from threading import Lock
 
 GRAIN_BYTES = 64 * 1024
-"""Sizes are rounded up to so much, so that leaves of nearly one size share. A guess."""
+"""Sizes are rounded up to so much, so that leaves of nearly one size share; what is not half as
+large is made as it is and not kept. A guess."""
 
 
 class Spares:
@@ -23,6 +24,9 @@ class Spares:
 
     def lend(self, size: int) -> memoryview:
         """So many bytes of any content, for as long as they, or a part of them, are viewed."""
+        if 2 * size < GRAIN_BYTES:
+            # It would find no buffer that is not much too large, and push out those that others do.
+            return memoryview(bytearray(size))
         with self._lock:
             return memoryview(self._found(size) or self._made(size))[:size]
 
