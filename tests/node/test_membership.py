@@ -1,7 +1,6 @@
 """Invites, names, addresses and removal, and what is said when something is not possible."""
 
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from meshpacs.model.ids import Digest, NodeId, short
 from meshpacs.model.member import Role
 from meshpacs.node.config import default_toml
 from meshpacs.node.ledger import Kind, RosterLog
+from meshpacs.node.membership import ENTER_S
 from meshpacs.node.views import PeerState
 from meshpacs.wire.entries import Revoke, write_entry
 from meshpacs.wire.invite import read_invite
@@ -273,9 +273,10 @@ async def test_a_founders_entry_is_on_the_disk_before_any_other_node_hears_of_it
 
 
 async def test_an_entry_that_a_slow_disk_has_taken_is_in_the_roster_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mock_clock: trio.testing.MockClock
 ) -> None:
     # Else the next one would have its number: a fork as soon as this node starts again.
+    mock_clock.rate = 1
     async with street(tmp_path) as houses:
         nord = await houses.founder()
         sued = await houses.member("Sued", nord)
@@ -283,9 +284,8 @@ async def test_an_entry_that_a_slow_disk_has_taken_is_in_the_roster_too(
 
         def slowly(roster: RosterLog, records: list[tuple[Kind, bytes]]) -> None:
             append(roster, records)
-            time.sleep(0.6)
+            trio.from_thread.run_sync(mock_clock.jump, ENTER_S + 1)
 
-        monkeypatch.setattr("meshpacs.node.membership.ENTER_S", 0.5)
         monkeypatch.setattr(RosterLog, "append", slowly)
         await nord.up.mesh.revoke("Sued")
         assert sued.up.node_id not in nord.up.rooms.roster.members()

@@ -21,6 +21,8 @@ from meshpacs.dimse.commands import (
     MoveResponse,
     StoreRequest,
     StoreResponse,
+    decode,
+    encode,
 )
 from meshpacs.dimse.contexts import EXPLICIT_LITTLE
 from meshpacs.dimse.elements import read_data_set
@@ -312,12 +314,20 @@ async def test_a_receiver_that_does_not_answer_is_aborted(monkeypatch: pytest.Mo
             await requestor.receive()
 
 
-async def test_what_is_more_than_a_count_can_say_is_told_as_the_most() -> None:
-    held = FakeMesh(held={entry(n, 1): None for n in range(1, 65_540)})
+async def test_what_is_more_than_a_count_can_say_is_told_as_the_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = decode(encode(GetResponse(failed=module.COUNT_MOST)))
+    assert isinstance(read, GetResponse)
+    assert read.failed == 65_535, "it is a US (PS3.7 E.1)"
+    # With a smaller number, because 65,540 instances would take 24 s.
+    monkeypatch.setattr(module, "COUNT_MOST", 4)
+    held = FakeMesh(held={entry(n, 1): None for n in range(1, 7)})
     async with opened(held) as door, door.called(pairs=GET_PAIRS, roles=ROLES) as requestor:
         heard = await get(requestor, ONE)
     assert heard.end.status == 0xA702
-    assert counts(heard.end) == (None, 0, 65_535, 0)
+    assert counts(heard.end) == (None, 0, 4, 0)
+    assert len(heard.failed) == 6, "the list says more than the count can"
 
 
 async def test_many_studies_are_looked_for_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
