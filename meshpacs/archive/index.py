@@ -238,7 +238,7 @@ class Index:
             self._sync_folder(folder)
 
     def _do(self, ticket: _Ticket[object], transaction: Transaction, *, alone: bool) -> None:
-        undone = len(transaction.undo)
+        undone, followed = len(transaction.undo), len(transaction.after)
         if not alone:
             self._writer.execute("SAVEPOINT ticket")
         try:
@@ -247,7 +247,7 @@ class Index:
             self._writer.execute("ROLLBACK" if alone else "ROLLBACK TO ticket")
             for act in reversed(transaction.undo[undone:]):
                 act()
-            del transaction.undo[undone:]
+            del transaction.undo[undone:], transaction.after[followed:]
             ticket.error = disk_fault(error, self.path) if isinstance(error, OSError) else error
         if not alone:
             self._writer.execute("RELEASE ticket")

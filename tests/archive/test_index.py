@@ -125,6 +125,20 @@ def test_ones_error_costs_the_others_nothing(index: Index) -> None:
     assert undone == [1]
 
 
+def test_what_was_to_follow_a_commit_does_not_if_there_was_none(index: Index) -> None:
+    # Else an instance's leaves would be removed, although it could not be filed beside others.
+    done: list[str] = []
+
+    def fails(tx: Transaction) -> None:
+        tx.after.append(lambda: done.append("of one that failed"))
+        raise LocalFault("not today")
+
+    with pytest.raises(LocalFault, match="not today"):
+        index.write(fails)
+    index.write(lambda tx: tx.after.append(lambda: done.append("of one that did not")))
+    assert done == ["of one that did not"]
+
+
 def test_more_than_one_batch_may_wait(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("meshpacs.archive.index.BATCH", 2)
     inside, go_on = threading.Event(), threading.Event()
