@@ -100,6 +100,7 @@ def join(
 
 def _config(name: str, flags: dict[str, Any]) -> Any:
     """What will stand in config.toml, checked as if it stood there already."""
-    from meshpacs.node.config import Config, default_toml, parse_config
+    from meshpacs.node.config import Config, parse_config
+    from meshpacs.node.template import default_toml
 
     return parse_config(default_toml(Config(name=name, **flags)), "the command line")

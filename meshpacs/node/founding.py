@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from meshpacs.model.errors import Damaged
 from meshpacs.model.ids import MeshId, NodeId
 from meshpacs.model.member import Role
-from meshpacs.node.config import Config, default_toml
+from meshpacs.node.config import Config
 from meshpacs.node.home import Home, read_secret, write_durably, write_secret
 from meshpacs.node.ledger import KINDS, Kind, RosterLog
+from meshpacs.node.template import default_toml
 from meshpacs.wire import entries
 from meshpacs.wire.keys import FounderKey, Identity
 from meshpacs.wire.roster import Roster

@@ -14,8 +14,9 @@ from click.testing import CliRunner, Result
 from meshpacs.cli.main import meshpacs
 from meshpacs.gateways.http import admin_app
 from meshpacs.gateways.listen import serve_http
-from meshpacs.node.config import Config, default_toml
+from meshpacs.node.config import Config
 from meshpacs.node.home import Home
+from meshpacs.node.template import default_toml
 from tests.gateways.fake_mesh import FakeMesh
 
 

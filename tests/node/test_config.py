@@ -8,15 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshpacs.model.errors import LocalFault
-from meshpacs.node.config import (
-    CHARSETS,
-    KEYS,
-    Config,
-    ConfigFile,
-    default_toml,
-    load_config,
-    parse_config,
-)
+from meshpacs.node.config import CHARSETS, KEYS, Config, ConfigFile, load_config, parse_config
+from meshpacs.node.template import default_toml
 
 GOOD = 'name = "Nord"\n'
 

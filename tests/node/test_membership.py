@@ -12,9 +12,9 @@ from meshpacs.model.delivery import Ending, Order, Tally
 from meshpacs.model.errors import LocalFault
 from meshpacs.model.ids import Digest, NodeId, short
 from meshpacs.model.member import Role
-from meshpacs.node.config import default_toml
 from meshpacs.node.ledger import Kind, RosterLog
 from meshpacs.node.membership import ENTER_S
+from meshpacs.node.template import default_toml
 from meshpacs.node.views import PeerState
 from meshpacs.wire.entries import Revoke, write_entry
 from meshpacs.wire.invite import read_invite
