@@ -56,14 +56,8 @@ async def find(
     try:
         asked = understood(caller, context, data)
         found = await _found(caller, operation, asked)
-    except IdentifierMismatch as fault:
-        end = replace(
-            end, status=IDENTIFIER_MISMATCH, comment=fault.what, offending=fault.offending
-        )
-    except MalformedIdentifier as fault:
-        end = replace(end, status=UNABLE_TO_PROCESS, comment=fault.what)
     except MeshError as fault:
-        end = replace(end, status=OUT_OF_RESOURCES, comment=comment_on(fault, caller.title))
+        end = refused(end, fault, caller.title)
     else:
         if found is not None:
             await _send_rows(caller, operation, number, asked, found, end)
@@ -76,6 +70,19 @@ async def find(
     caller.done["found"] += 1
     operation.answered = True
     await caller.respond(number, end)
+
+
+def refused(end: FindResponse, fault: MeshError, calling: str) -> FindResponse:
+    """The only response to a question that is not answered (PS3.4 table C.4-1)."""
+    match fault:
+        case IdentifierMismatch():
+            return replace(
+                end, status=IDENTIFIER_MISMATCH, comment=fault.what, offending=fault.offending
+            )
+        case MalformedIdentifier():
+            return replace(end, status=UNABLE_TO_PROCESS, comment=fault.what)
+        case _:
+            return replace(end, status=OUT_OF_RESOURCES, comment=comment_on(fault, calling))
 
 
 def understood(caller: Caller, context: Context, data: bytes | None) -> Asked:

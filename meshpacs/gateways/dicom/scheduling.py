@@ -9,18 +9,15 @@ import trio
 from meshpacs.dimse.commands import FindRequest, FindResponse
 from meshpacs.dimse.contexts import EXPLICIT_LITTLE
 from meshpacs.dimse.elements import read_data_set
-from meshpacs.dimse.faults import IdentifierMismatch, MalformedIdentifier
+from meshpacs.dimse.faults import MalformedIdentifier
 from meshpacs.dimse.statuses import (
     CANCELLED,
-    IDENTIFIER_MISMATCH,
-    OUT_OF_RESOURCES,
     PENDING,
     PENDING_IGNORED_KEYS,
-    UNABLE_TO_PROCESS,
 )
 from meshpacs.dimse.worklist import Wanted, read_wanted, write_step
 from meshpacs.gateways.dicom.caller import Caller, Operation
-from meshpacs.gateways.dicom.comments import comment_on
+from meshpacs.gateways.dicom.finding import refused
 from meshpacs.model.errors import MeshError, Unavailable
 from meshpacs.model.matching import flat_matcher
 from meshpacs.model.query import Rules
@@ -57,14 +54,8 @@ async def find_steps(
     end = FindResponse(responded_id=request.message_id, sop_class=request.sop_class, status=0)
     try:
         found = await _in_time(partial(_answered, caller, worklist, data, explicit=explicit))
-    except IdentifierMismatch as fault:
-        end = replace(
-            end, status=IDENTIFIER_MISMATCH, comment=fault.what, offending=fault.offending
-        )
-    except MalformedIdentifier as fault:
-        end = replace(end, status=UNABLE_TO_PROCESS, comment=fault.what)
     except MeshError as fault:
-        end = replace(end, status=OUT_OF_RESOURCES, comment=comment_on(fault, caller.title))
+        end = refused(end, fault, caller.title)
     else:
         status = PENDING_IGNORED_KEYS if found.wanted.ignored else PENDING
         pending = replace(end, has_data=True, status=status)
