@@ -23,7 +23,9 @@ from meshpacs.model.limits import (
     DECODERS,
 )
 
-COMMAND = (sys.executable, "-m", "meshpacs.archive.decoder")
+COMMAND = (sys.executable, "-P", "-m", "meshpacs.archive.decoder")
+"""With `-P` Python imports nothing from the folder that we were started in, which may be a medium
+that a stranger has brought."""
 
 RECEIVE_BYTES = 1024 * 1024
 

@@ -94,6 +94,22 @@ async def test_whoever_waits_no_longer_leaves_no_process() -> None:
         assert not children()
 
 
+async def test_nothing_is_imported_from_the_folder_that_one_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a medium with images, and whatever else its maker has put there."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("gdcm", "numpy", "pydicom", "meshpacs"):
+        (tmp_path / f"{name}.py").write_text(f"open({name!r}, 'w').close()")
+    made = Decoders()
+    try:
+        data = data_set(find("MR_small_RLE.dcm"))
+        assert len(await made.decode(data, RLE, EXPLICIT_LITTLE)) > 2 * 64 * 64
+    finally:
+        await made.close()
+    assert not [path.name for path in tmp_path.iterdir() if path.suffix != ".py"]
+
+
 async def test_what_libraries_print_is_in_no_answer() -> None:
     async with planted() as made:
         assert await told(made, "print") == b"PRINT" + TAIL
