@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -100,3 +101,20 @@ def size(count: int) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 study`, `3 studies`."""
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+@contextmanager
+def few_logs() -> Iterator[None]:
+    """Of what a node would log only errors, and those on standard error: the command tells the rest
+    itself, and its output is read by programs.
+    """
+    import structlog
+
+    from meshpacs.node.logs import set_up_logs
+
+    before = structlog.get_config()
+    set_up_logs("error", "console")
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

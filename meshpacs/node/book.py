@@ -20,7 +20,7 @@ from meshpacs.dimse.syntaxes import KEYWORDS, find_syntax
 from meshpacs.model.address import parse_address, write_address
 from meshpacs.model.errors import LocalFault
 from meshpacs.model.limits import DESTINATIONS
-from meshpacs.model.titles import is_ae_title
+from meshpacs.model.titles import TITLE_RULE, is_ae_title
 from meshpacs.node.home import write_durably
 
 log = structlog.get_logger()
@@ -119,10 +119,7 @@ def check_entry(entry: Entry, where: str) -> None:
         LocalFault: the error names the entry and what is wrong with it.
     """
     if not is_ae_title(entry.title):
-        raise LocalFault(
-            f"{where}: {entry.title!r} is no AE title.",
-            "It has 1 to 16 characters, without backslashes and without spaces at its ends.",
-        )
+        raise LocalFault(f"{where}: {entry.title!r} is no AE title.", TITLE_RULE)
     unknown = [name for name in entry.services if name not in SERVICES]
     if unknown:
         raise LocalFault(

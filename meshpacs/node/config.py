@@ -20,7 +20,7 @@ from meshpacs.model.limits import (
     MEMBERS,
     NAME_CHARACTERS,
 )
-from meshpacs.model.titles import is_ae_title
+from meshpacs.model.titles import TITLE_RULE, is_ae_title
 from meshpacs.node.views import ConfigView
 
 MESH_LISTEN = "127.0.0.1:7117"
@@ -352,8 +352,7 @@ def _check_titles(file: str, titles: tuple[str, ...]) -> None:
     for title in titles:
         if not is_ae_title(title):
             raise LocalFault(
-                f"{file}: dicom.ae_titles: {title!r} is no AE title.",
-                "It has 1 to 16 characters, without backslashes and without spaces at its ends.",
+                f"{file}: dicom.ae_titles: {title!r} is no AE title.", TITLE_RULE
             )
 
 

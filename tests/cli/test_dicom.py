@@ -97,7 +97,7 @@ def test_a_closed_port_and_an_unknown_name_are_told_apart(home: Path) -> None:
     assert "refused" in check(home, f"PACS@127.0.0.1:{port}")[1]
     code, said = check(home, "PACS@no-such-host.invalid:104")
     assert code == 2
-    assert "cannot be reached at no-such-host.invalid:104" in said
+    assert "cannot be reached at no-such-host.invalid:104: nobody knows that name" in said
     assert "0 machines" in check(home, "PACS")[1]
 
 
@@ -185,6 +185,8 @@ def test_the_worklist_shows_what_is_scheduled_and_which_file_cannot_be_used(home
     assert done.code == 1
     assert "CT1" in done.out
     assert "bad.json: PatientsName is neither a keyword" in done.err
+    listed = meshpacs(home, "dicom", "worklist", "--json").json["unusable"]
+    assert [Path(one["file"]).name for one in listed] == ["bad.json"]
 
 
 def test_switches_are_kept_shown_and_taken_back(home: Path) -> None:

@@ -18,6 +18,7 @@ import pydicom
 import pytest
 import trio
 
+from meshpacs.archive.decoding import installed
 from meshpacs.node.book import Entry as Known
 from tests.cli.living import ANYWHERE, meshpacs, up
 from tests.gateways.dicom.doors import opened
@@ -103,18 +104,24 @@ def test_files_folders_and_zips_are_sent_as_they_are(home: Path, tmp_path: Path)
             assert [path for path in out.iterdir() if path.name.startswith(".")] == []
 
 
-def test_what_cannot_be_sent_is_told_with_its_reason(home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("decodes", [False, True])
+def test_what_cannot_be_sent_is_told_with_its_reason(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decodes: bool
+) -> None:
+    if decodes and not installed():
+        pytest.skip("pip install 'meshpacs[pixel]'")
+    monkeypatch.setattr("meshpacs.node.decoders.installed", lambda: decodes)
     folder = media(tmp_path / "media")
     (folder / "cut.dcm").write_bytes((REAL / NAMES[0]).read_bytes()[:400])
     with storescp(tmp_path / "got", "+xe") as address:
         sent = meshpacs(home, "dicom", "store", f"WARD@{address}", str(folder), "--json")
     assert sent.code == 1
-    assert sent.json["statuses"] == {"0000": 6}
-    assert sent.json["not_sent"] == 2
-    assert all(reason.startswith("No context was accepted") for reason in sent.json["reasons"])
+    assert sent.json["statuses"] == {"0000": 8 if decodes else 6}
+    assert sent.json["not_sent"] == (0 if decodes else 2)
+    assert all("pip install 'meshpacs[pixel]'" in reason for reason in sent.json["reasons"])
     assert sent.json["unreadable"] == 1
-    # Three of them are one instance in three transfer syntaxes; storescp keeps the last.
-    assert len(list((tmp_path / "got").iterdir())) == 4
+    # Some are one instance in several transfer syntaxes; storescp keeps the last.
+    assert len(list((tmp_path / "got").iterdir())) == (5 if decodes else 4)
     off = meshpacs(home, "dicom", "store", f"WARD@{address}", str(folder))
     assert off.code == 2
     assert "WARD cannot be reached at" in off.err
@@ -194,6 +201,19 @@ def test_what_selects_nothing_is_said_before_anybody_is_called(
     done = meshpacs(home, "dicom", "get", "PACS@127.0.0.1:1", *words)
     assert done.code == 2
     assert word in done.err
+
+
+@pytest.mark.parametrize("title", ["", "Ä", "MORE THAN SIXTEEN", "A\\B", " A"])
+def test_what_is_no_title_is_said_before_anybody_is_called(home: Path, title: str) -> None:
+    for words in (
+        ("echo", f"{title}@127.0.0.1:1"),
+        ("check", "127.0.0.1:1", "--called", title),
+        ("find", "PACS@127.0.0.1:1", "--calling", title),
+        ("move", "PACS@127.0.0.1:1", "1.2.3", "--to", title),
+    ):
+        done = meshpacs(home, "dicom", *words)
+        assert done.code == 2
+        assert f"{title!r} is no AE title." in done.err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a signal")

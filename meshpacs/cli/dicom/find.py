@@ -3,6 +3,7 @@
 import click
 
 from meshpacs.cli.dicom.machine import machine, machine_options
+from meshpacs.cli.dicom.order import said_of
 from meshpacs.cli.options import home_option, json_option
 from meshpacs.node.home import Home
 
@@ -70,8 +71,8 @@ def find(
             click.echo(f"{keyword:<32} {safe(text)}")
         click.echo()
     more = ", and there are more" if answer.cut else ""
-    said = f"; it says: {safe(answer.comment)}" if answer.comment else ""
-    click.echo(f"{len(rows)} found{more}. Status {answer.status:04X}{said}.")
+    status = f"{answer.status:04X}{said_of(answer.comment)}"
+    click.echo(f"{len(rows)} found{more}. Status {status}.")
     return 0 if whole else 1
 
 

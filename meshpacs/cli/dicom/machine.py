@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from meshpacs.cli.screen import few_logs
 from meshpacs.node.home import Home
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def machine(
     from meshpacs.model.errors import LocalFault
     from meshpacs.node.book import read_book
 
+    click.get_current_context().with_resource(few_logs())
+
     title, host, port, prefer = whom, "", 0, ""
     before, at, address = whom.rpartition("@")
     known = [entry for entry in read_book(home.ae_book) if entry.title == whom and entry.port]
@@ -70,9 +73,21 @@ def machine(
             f"{len(known)} machines with a port are called {whom!r} in the AE book.",
             f"Say where it is: {whom}@HOST:PORT.",
         )
-    title = called or title
+    title = title if called is None else called
+    own = own_title(home) if calling is None else calling
+    for one in (title, own):
+        check_title(one)
     tls = _dialling(title, home) if over_tls else None
-    return Machine(host, port, title, calling or own_title(home), tls, prefer)
+    return Machine(host, port, title, own, tls, prefer)
+
+
+def check_title(title: str) -> None:
+    """Raises LocalFault if it is no AE title."""
+    from meshpacs.model.errors import LocalFault
+    from meshpacs.model.titles import TITLE_RULE, is_ae_title
+
+    if not is_ae_title(title):
+        raise LocalFault(f"{title!r} is no AE title.", TITLE_RULE)
 
 
 def own_title(home: Home) -> str:

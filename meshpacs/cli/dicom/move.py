@@ -2,7 +2,7 @@
 
 import click
 
-from meshpacs.cli.dicom.machine import machine, machine_options, own_title
+from meshpacs.cli.dicom.machine import check_title, machine, machine_options, own_title
 from meshpacs.cli.dicom.order import (
     facts_of,
     interruptible,
@@ -54,7 +54,8 @@ def move(
             "This node is not up, or speaks no DICOM, so nothing can be sent to it.",
             "Start it with `meshpacs up`, or name another machine with --to.",
         )
-    destination = to or own_title(home)
+    destination = own_title(home) if to is None else to
+    check_title(destination)
 
     with progress_shown(quiet=as_json) as told:
 

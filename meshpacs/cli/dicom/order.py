@@ -137,11 +137,16 @@ def facts_of(delivered: "Delivered") -> dict[str, Any]:
     }
 
 
-def sum_of(delivered: "Delivered") -> str:
-    """The peer's count, and its last word."""
+def said_of(comment: str) -> str:
+    """The peer's last word as the end of a sentence, without its full stop."""
     from meshpacs.cli.screen import safe
 
-    said = f"; it says: {safe(delivered.comment)}" if delivered.comment else ""
+    return f"; it says: {safe(comment.rstrip('. '))}" if comment else ""
+
+
+def sum_of(delivered: "Delivered") -> str:
+    """The peer's count, and its last word."""
+    said = said_of(delivered.comment)
     counts = f"{delivered.completed} sent, {delivered.failed} failed"
     warned = f", {delivered.warning} with a warning" if delivered.warning else ""
     return f"{counts}{warned}. Status {delivered.status:04X}{said}."

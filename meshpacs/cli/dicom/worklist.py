@@ -38,7 +38,7 @@ def worklist(title: str | None, *, as_json: bool, home: Home) -> int:
     A modality sees what matches its own question. Files are *.wl or *.json, in the folder that
     the key dicom.worklist of the configuration names; docs/CLI.md has an example.
     """
-    from meshpacs.cli.screen import print_json, safe
+    from meshpacs.cli.screen import few_logs, print_json, safe
     from meshpacs.node.config import load_config
     from meshpacs.node.worklist import Worklist
 
@@ -46,7 +46,8 @@ def worklist(title: str | None, *, as_json: bool, home: Home) -> int:
     config = load_config(home.config)
     folder = config.worklist_folder(home.folder)
     known = Worklist(folder, config.default_charset)
-    found = known.listing(title) if title else known.everything()
+    with few_logs():
+        found = known.listing(title) if title else known.everything()
     steps = [_facts(step) for step in found.steps]
     if as_json:
         unusable = [{"file": str(u.file), "what": u.what} for u in found.unusable]

@@ -1,5 +1,7 @@
 """Associations that we open: to send instances, and to ask others as any workstation would."""
 
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -183,6 +185,11 @@ async def associated(
     with trio.move_on_after(CONNECT_S) as connecting:
         try:
             stream = await trio.open_tcp_stream(host, port)
+        except socket.gaierror as error:
+            raise Unavailable(
+                f"{wish.called} cannot be reached at {host}:{port}: nobody knows that name.",
+                "Mind its spelling, or give the machine's address.",
+            ) from error
         except OSError as error:
             raise Unavailable(
                 f"{wish.called} cannot be reached at {host}:{port}: {_words(error)}.",
@@ -330,4 +337,5 @@ def _words(error: OSError) -> str:
     inner: BaseException = error
     while isinstance(inner.__cause__, BaseExceptionGroup):  # trio tries several addresses
         inner = inner.__cause__.exceptions[0]
-    return getattr(inner, "strerror", None) or str(inner)
+    number = getattr(inner, "errno", None)  # trio's own words have Python's address in them
+    return os.strerror(number) if number else str(inner)
