@@ -6,8 +6,9 @@ holds: text in the character set that is chosen for the row, numbers in binary.
 """
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, takewhile
 
 from meshpacs.dimse.faults import MalformedIdentifier, OversizedIdentifier
 from meshpacs.model.attributes import Record, Value, element
@@ -307,10 +308,9 @@ def _raw(vr: str, value: Value, terms: tuple[str, ...]) -> bytes:
     raws = [_text(vr, text, terms) for text in found]
     if vr in UNDIVIDED:
         raws = raws[:1]
+    if vr in DIVIDED:
+        raws = raws[: _fitting(raws)]
     raw = b"\\".join(raws)
-    while len(raw) > SHORT_LENGTH and vr in DIVIDED:
-        raws.pop()  # more than a short VR can say: what fits is better than nothing
-        raw = b"\\".join(raws)
     raw = _sayable(vr, raw)
     if len(raw) % 2:
         raw += b"\0" if vr == "UI" else b" "
@@ -320,6 +320,12 @@ def _raw(vr: str, value: Value, terms: tuple[str, ...]) -> bytes:
 def _sayable(vr: str, raw: bytes) -> bytes:
     """Nothing of a value that a length of 16 bits cannot say: half a text would be another text."""
     return raw if len(raw) <= SHORT_LENGTH or vr in LONG_VRS else b""
+
+
+def _fitting(raws: Sequence[bytes]) -> int:
+    """How many of the values a short VR has room for: what fits is better than nothing."""
+    ends = accumulate(len(raw) + 1 for raw in raws)
+    return sum(1 for _ in takewhile(lambda end: end <= SHORT_LENGTH + 1, ends))
 
 
 def _number(vr: str, text: str) -> bytes:

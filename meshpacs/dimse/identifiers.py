@@ -7,7 +7,13 @@ unique keys of the levels above (each one value), wild cards only where C.2.2.2.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from meshpacs.dimse.elements import CHARACTER_SET, DataSet, vr_of, write_data_set
+from meshpacs.dimse.elements import (
+    CHARACTER_SET,
+    SHORT_LENGTH,
+    DataSet,
+    vr_of,
+    write_data_set,
+)
 from meshpacs.dimse.faults import IdentifierMismatch
 from meshpacs.model.attributes import (
     ISSUER_OF_PATIENT_ID,
@@ -21,6 +27,7 @@ from meshpacs.model.attributes import (
     by_tag,
     element,
 )
+from meshpacs.model.errors import LocalFault
 from meshpacs.model.identifier import allowed, keyword_of, tag_text
 from meshpacs.model.matching import ignored, universal
 from meshpacs.model.query import Query, Rules, beyond_limits
@@ -203,7 +210,18 @@ def write_failed(uids: Iterable[str], *, explicit: bool) -> bytes:
 def write_query(
     level: Level, keys: Iterable[tuple[int, Value]], *, explicit: bool, terms: tuple[str, ...] = ()
 ) -> bytes:
-    """An identifier to ask others with."""
+    """An identifier to ask others with.
+
+    Raises:
+        LocalFault: a key has more values than fit, and fewer would ask for something else.
+    """
     row: Record = {tag: value for tag, value in keys if vr_of(tag)}
+    for tag, value in row.items():
+        said = "\\".join(item for item in value if isinstance(item, str))
+        if len(said.encode(errors="replace")) > SHORT_LENGTH:
+            raise LocalFault(
+                f"A question has no room for all that {keyword_of(tag)} says.",
+                "Ask for less at a time.",
+            )
     row[QUERY_LEVEL] = (level.value,)
     return write_data_set(row, explicit=explicit, terms=terms)

@@ -29,6 +29,7 @@ from meshpacs.dimse.identifiers import (
     write_row,
 )
 from meshpacs.model.attributes import ATTRIBUTES, LEVELS, Level, Record
+from meshpacs.model.errors import LocalFault
 from meshpacs.model.limits import IDENTIFIER_BYTES, IDENTIFIER_DEPTH, VALUES_PER_KEY
 from meshpacs.model.query import Rules
 from meshpacs.model.values import CHARACTER_SET_VRS
@@ -278,6 +279,18 @@ def test_a_value_longer_than_its_vr_can_say_is_cut_between_values() -> None:
     found = read(data).record[0x0008_0058]
     assert found == tuple(uids[: len(found)])
     assert 65000 < len(data) <= 65534 + 8
+
+
+@pytest.mark.timeout(20)
+def test_a_very_long_value_is_cut_in_one_pass() -> None:
+    uids = [f"2.25.{10**30 + n}" for n in range(100_000)]
+    assert write_failed(uids, explicit=True) == write_failed(uids[:3000], explicit=True)
+
+
+@pytest.mark.parametrize("value", [("A" * 65_535,), tuple("1.2.3" for _ in range(11_000))])
+def test_a_question_that_is_cut_would_be_another_and_is_not_asked(value: tuple[str, ...]) -> None:
+    with pytest.raises(LocalFault, match="no room for all that PatientID says"):
+        write_query(Level.STUDY, [(0x0010_0020, value)], explicit=False)
 
 
 def test_tags_without_a_name_here_are_not_written() -> None:
