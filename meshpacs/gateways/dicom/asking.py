@@ -1,5 +1,6 @@
 """C-FIND as SCU: what another DICOM archive answers (PS3.4 C.4.1)."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,13 +11,25 @@ from meshpacs.dimse.contexts import EXPLICIT_LITTLE
 from meshpacs.dimse.elements import UTF_8, read_data_set
 from meshpacs.dimse.faults import MalformedMessage
 from meshpacs.dimse.identifiers import ANSWERED, write_query
+from meshpacs.dimse.services import STUDY_ROOT_FIND
 from meshpacs.dimse.statuses import is_pending
-from meshpacs.gateways.dicom.requesting import Requestor
+from meshpacs.dimse.syntaxes import LITTLE
+from meshpacs.gateways.dicom.requesting import Machine, Requestor, Wish, associated
 from meshpacs.model.attributes import UNIQUE_KEYS, Level, Record, Value, levels_to
-from meshpacs.model.errors import Unavailable
+from meshpacs.model.errors import PeerFault, Unavailable
 
 ROW_S = 60.0
 """Seconds between two responses. A guess: some archives search for long."""
+
+
+CLASSES_S = 20.0
+"""Seconds that an archive may take to say of what classes studies are: who cannot say it soon is
+asked without. A guess."""
+
+CLASSES_ROWS = 1000
+"""Studies whose classes are looked at. A guess."""
+
+SOP_CLASSES_IN_STUDY = 0x0008_0062
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,29 @@ async def ask(
                 await requestor.channel.send(context.id, cancel)
             continue
         raise Unavailable(f"It has not answered for {ROW_S:.0f} s.")
+
+
+async def classes_of(
+    machine: Machine, keys: Sequence[tuple[int, Value]], beside: str
+) -> tuple[str, ...]:
+    """The SOP classes of the studies with these keys, as far as an archive says.
+
+    `beside`: what else the archive is to be asked for, so that it does not reject an association
+    on which it can do nothing.
+
+    Raises:
+        Unavailable: it cannot be reached; the error says what is at fault.
+    """
+    pairs = ((STUDY_ROOT_FIND, LITTLE), (beside, LITTLE))
+    wish = Wish(machine.called, machine.calling, pairs)
+    async with associated(machine.host, machine.port, wish, tls=machine.tls) as requestor:
+        wanted = (*keys, (SOP_CLASSES_IN_STUDY, ()))
+        rows: tuple[Record, ...] = ()
+        with trio.move_on_after(CLASSES_S), contextlib.suppress(Unavailable, PeerFault):
+            answer = await ask(requestor, STUDY_ROOT_FIND, Level.STUDY, wanted, limit=CLASSES_ROWS)
+            rows = answer.rows
+    found = (uid for row in rows for uid in row.get(SOP_CLASSES_IN_STUDY, ()))
+    return tuple(dict.fromkeys(uid for uid in found if isinstance(uid, str)))
 
 
 def _record(row: bytes, *, explicit: bool) -> Record:

@@ -1,12 +1,16 @@
-"""What to propose to whoever is to send by C-GET, of whom nobody knows what they hold.
+"""What to propose to whoever is to send by C-GET.
 
 One association has room for 127 storage contexts, and for each the sender picks one transfer
-syntax. So the first ones propose every storage class of the standard uncompressed, which most
-senders can do with most of what they have; what they then count as failed is asked for again, one
-compressed syntax a context.
+syntax. So an archive is asked which classes the studies are of, and these are proposed first, each
+compressed syntax in a context of its own: then all comes as it is stored, as senders prefer to send
+it. Uncompressed ones alone would have it decoded, and one instance would be two in the mesh.
+
+Some archives do not say, or not all. Then every storage class of the standard is proposed
+uncompressed, which most senders can do with most of what they have, and last what they count as
+failed even so, compressed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from meshpacs.dimse.services import is_storage
 from meshpacs.dimse.syntaxes import LITTLE
@@ -50,14 +54,28 @@ COMPRESSED = tuple(
 """JPEG 2000, JPEG lossless, JPEG-LS, RLE, then lossy ones, HTJ2K and MPEG (PS3.6 A-1)."""
 
 
-def proposals() -> Iterator[Pairs]:
-    """One after the other, what an association for C-GET proposes beside C-GET."""
+def proposals(known: Sequence[str] = ()) -> Iterator[Pairs]:
+    """One after the other, what an association for C-GET proposes beside C-GET.
+
+    `known`: SOP classes of what is wanted.
+    """
     room = PRESENTATION_CONTEXTS - 1
-    plain = [(uid, LITTLE) for uid in _storage_classes()]
-    compressed = [(uid, (syntax,)) for syntax in COMPRESSED for uid in IMAGES]
-    for pairs in (plain, compressed):
+    wanted = [uid for uid in dict.fromkeys(known) if is_storage(uid)]
+    # The plain ones come first so that they fit; a sender looks for what it has all the same.
+    stored = _plain(wanted) + _compressed([uid for uid in wanted if uid in IMAGES])
+    if stored:
+        yield tuple(stored[:room])
+    for pairs in (_plain(_storage_classes()), _compressed(IMAGES)):
         for at in range(0, len(pairs), room):
             yield tuple(pairs[at : at + room])
+
+
+def _plain(classes: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+    return [(uid, LITTLE) for uid in classes]
+
+
+def _compressed(classes: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+    return [(uid, (syntax,)) for syntax in COMPRESSED for uid in classes]
 
 
 def _storage_classes() -> tuple[str, ...]:

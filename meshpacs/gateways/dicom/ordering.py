@@ -30,10 +30,17 @@ from meshpacs.dimse.services import (
 )
 from meshpacs.dimse.statuses import SUCCESS, is_pending
 from meshpacs.dimse.syntaxes import LITTLE
+from meshpacs.gateways.dicom.asking import classes_of
 from meshpacs.gateways.dicom.classes import proposals
 from meshpacs.gateways.dicom.requesting import Machine, Requestor, Wish, associated
 from meshpacs.gateways.dicom.storing import STATUSES
-from meshpacs.model.attributes import PATIENT_ID, Level, Value
+from meshpacs.model.attributes import (
+    ISSUER_OF_PATIENT_ID,
+    PATIENT_ID,
+    STUDY_INSTANCE_UID,
+    Level,
+    Value,
+)
 from meshpacs.model.errors import Unavailable
 from meshpacs.node.mesh import Arriving
 from meshpacs.node.views import NotKept
@@ -44,6 +51,9 @@ away may send nothing for long. A guess."""
 
 CANCEL_S = 10.0
 """Seconds that it has to end what was cancelled. A guess."""
+
+OF_STUDY = frozenset({PATIENT_ID, ISSUER_OF_PATIENT_ID, STUDY_INSTANCE_UID})
+"""Keys of an order that say which studies it is about."""
 
 Keep = Callable[[str, str, str, str], AbstractAsyncContextManager[Arriving]]
 """Opens the way in for an instance: SOP class, instance, transfer syntax, who sends it."""
@@ -140,7 +150,8 @@ async def get(
     sop_class = PATIENT_ROOT_GET if order.of_patient else STUDY_ROOT_GET
     delivered = Delivered()
     can_send = False
-    for pairs in proposals():
+    of_study = [key for key in order.keys if key[0] in OF_STUDY]
+    for pairs in proposals(await classes_of(machine, of_study, sop_class)):
         roles = tuple(Role(uid, scu=False, scp=True) for uid in dict.fromkeys(p[0] for p in pairs))
         offered = Wish(machine.called, machine.calling, ((sop_class, LITTLE), *pairs), roles)
         async with associated(machine.host, machine.port, offered, tls=machine.tls) as requestor:

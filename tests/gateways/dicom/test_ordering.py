@@ -9,8 +9,9 @@ import pytest
 import trio
 
 from meshpacs.dimse.services import STUDY_ROOT_GET
+from meshpacs.dimse.syntaxes import LITTLE
 from meshpacs.gateways.dicom import ordering as module
-from meshpacs.gateways.dicom.classes import proposals
+from meshpacs.gateways.dicom.classes import IMAGES, proposals
 from meshpacs.gateways.dicom.ordering import Delivered, Order, get, move
 from meshpacs.gateways.dicom.requesting import Machine
 from meshpacs.model.attributes import Level
@@ -32,6 +33,8 @@ from tests.gateways.fake_mesh import STUDY, FakeMesh
 from tests.node.clinics import instance
 from tests.node.houses import street
 
+REPORT = "1.2.840.10008.5.1.4.1.1.88.11"
+J2K = "1.2.840.10008.1.2.4.90"
 ONE = Order(Level.STUDY, ((STUDY_UID, (STUDY,)),))
 
 
@@ -70,7 +73,7 @@ async def test_an_instance_that_cannot_be_kept_is_answered_so_and_is_not_ordered
         done = await get(machine(door), ONE, here.arrival, quiet, trio.Event())
     assert (done.status, done.completed, done.failed) == (0xA702, 0, 2)
     assert done.refused == {f"{STUDY}.{n}": "The disk is full." for n in (1, 2)}
-    assert len(held.asked) == 1
+    assert [asked[0] for asked in held.asked if isinstance(asked, tuple)] == ["find", "retrieve"]
 
 
 async def test_a_cancel_ends_it_and_what_came_is_kept() -> None:
@@ -151,7 +154,11 @@ def test_a_whole_study_comes_on_the_first_association() -> None:
 
 
 def test_an_association_never_proposes_more_than_fit() -> None:
-    every = list(proposals())
+    known = proposals([CT, REPORT, "1.2.840.10008.1.1", CT])
+    assert next(known)[:3] == ((CT, LITTLE), (REPORT, LITTLE), (CT, (J2K,)))
+    every = list(known)
+    assert every == list(proposals())
+    assert len(next(proposals(IMAGES))) == PRESENTATION_CONTEXTS - 1
     assert all(len(pairs) < PRESENTATION_CONTEXTS for pairs in every)
     assert every[0][0] == (CT, ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2"))
     assert len({pair for pairs in every for pair in pairs}) == sum(map(len, every))
