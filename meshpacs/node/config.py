@@ -351,9 +351,7 @@ def _check_titles(file: str, titles: tuple[str, ...]) -> None:
         )
     for title in titles:
         if not is_ae_title(title):
-            raise LocalFault(
-                f"{file}: dicom.ae_titles: {title!r} is no AE title.", TITLE_RULE
-            )
+            raise LocalFault(f"{file}: dicom.ae_titles: {title!r} is no AE title.", TITLE_RULE)
 
 
 def _check_classes(file: str, classes: tuple[str, ...]) -> None:

@@ -75,8 +75,8 @@ def machine(
         )
     title = title if called is None else called
     own = own_title(home) if calling is None else calling
-    for one in (title, own):
-        check_title(one)
+    check_title(title)
+    check_title(own)
     tls = _dialling(title, home) if over_tls else None
     return Machine(host, port, title, own, tls, prefer)
 
