@@ -30,7 +30,7 @@ that a stranger has brought."""
 RECEIVE_BYTES = 1024 * 1024
 
 REAP_S = 1.0
-"""Seconds for the system to take away a process that was killed. A guess."""
+"""Seconds for the system to take away a process that was killed or is ending. A guess."""
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """One processor for each decoder, and no memory for threads that it does not use."""
@@ -69,7 +69,9 @@ class Decoders:
                 with patience:
                     found = await _work(process, data, source, target)
             except (trio.BrokenResourceError, EOFError):
-                pass  # it is over, and how it has ended says more
+                # It is over, and how it ends says more: its pipes close a moment before that.
+                with trio.move_on_after(REAP_S):
+                    await process.wait()
             finally:
                 if found is None:
                     with trio.move_on_after(REAP_S, shield=True):

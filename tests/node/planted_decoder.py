@@ -1,7 +1,7 @@
 """A decoder that does what a damaged file might make one do. `python planted_decoder.py` serves.
 
-What it is to do is the data set: `hang`, `crash`, `explode`, `exit`, `print`, `clock`; anything
-else is answered in capitals.
+What it is to do is the data set: `hang`, `crash`, `explode`, `exit`, `leave`, `print`, `clock`;
+anything else is answered in capitals.
 """
 
 import os
@@ -27,6 +27,10 @@ def planted(data: bytes, source: str, target: str, admit: Admit) -> bytes:
             return b"".join(bytes(64 * 1024 * 1024) for _ in range(64))
         case b"clock":
             data = str(signal.getitimer(signal.ITIMER_REAL)[0]).encode()
+        case b"leave":
+            os.closerange(3, 256)  # as when Python ends, a while before it has
+            time.sleep(0.2)
+            os._exit(5)
         case b"exit":
             os._exit(3)
         case b"print":

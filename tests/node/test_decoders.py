@@ -60,6 +60,7 @@ async def told(made: Decoders, word: str) -> bytes:
     [
         ("crash", Unavailable, r"Decoding RLELossless ended its process \(signal 11\)"),
         ("exit", Unavailable, r"ended its process \(exit code 3\)"),
+        ("leave", Unavailable, r"ended its process \(exit code 5\)"),
         ("explode", LocalFault, "more memory than their size allows"),
         ("refuse", LocalFault, "It is not what it says"),
     ],
