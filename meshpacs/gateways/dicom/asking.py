@@ -1,6 +1,7 @@
 """C-FIND as SCU: what another DICOM archive answers (PS3.4 C.4.1)."""
 
 import contextlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from meshpacs.dimse.elements import UTF_8, read_data_set
 from meshpacs.dimse.faults import MalformedMessage
 from meshpacs.dimse.identifiers import ANSWERED, write_query
 from meshpacs.dimse.services import STUDY_ROOT_FIND
-from meshpacs.dimse.statuses import is_pending
+from meshpacs.dimse.statuses import PENDING, is_pending
 from meshpacs.dimse.syntaxes import LITTLE
 from meshpacs.gateways.dicom.requesting import Machine, Requestor, Wish, associated
 from meshpacs.model.attributes import UNIQUE_KEYS, Level, Record, Value, levels_to
@@ -21,6 +22,9 @@ from meshpacs.model.errors import PeerFault, Unavailable
 ROW_S = 60.0
 """Seconds between two responses. A guess: some archives search for long."""
 
+
+CANCEL_S = 10.0
+"""Seconds that an archive has to end what was cancelled; some go on to the last row. A guess."""
 
 CLASSES_S = 20.0
 """Seconds that an archive may take to say of what classes studies are: who cannot say it soon is
@@ -74,20 +78,26 @@ async def ask(
     await requestor.channel.send(context.id, request, data)
     rows: list[Record] = []
     cut = False
+    until_s = math.inf
     while True:
-        with trio.move_on_after(ROW_S):
+        with trio.move_on_at(min(until_s, trio.current_time() + ROW_S)):
             _, answer, row = await requestor.receive()
             if not isinstance(answer, FindResponse) or answer.responded_id != request.message_id:
                 raise MalformedMessage("A response came to what nobody has asked.")
             if not is_pending(answer.status):
                 return Answer(tuple(rows), answer.status, answer.comment, cut)
+            if trio.current_time() >= until_s:
+                return Answer(tuple(rows), answer.status, answer.comment, cut)
             if len(rows) < limit:
                 rows.append(_record(row, explicit=explicit))
             elif not cut:
                 cut = True
+                until_s = trio.current_time() + CANCEL_S
                 cancel = CancelRequest(responded_id=request.message_id)
                 await requestor.channel.send(context.id, cancel)
             continue
+        if cut:
+            return Answer(tuple(rows), PENDING, "", cut)
         raise Unavailable(f"It has not answered for {ROW_S:.0f} s.")
 
 
