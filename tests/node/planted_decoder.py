@@ -1,13 +1,16 @@
 """A decoder that does what a damaged file might make one do. `python planted_decoder.py` serves.
 
-What it is to do is the data set: `hang`, `crash`, `explode`, `exit`, `leave`, `print`, `clock`;
-anything else is answered in capitals.
+What it is to do is the data set: `hang`, `crash`, `explode`, `exit`, `leave`, `open`, `print`,
+`clock`; anything else is answered in capitals.
 """
 
 import os
 import signal
+import socket
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 from meshpacs.archive.decoder import serve
 from meshpacs.archive.decoding import Admit, decode
@@ -27,6 +30,11 @@ def planted(data: bytes, source: str, target: str, admit: Admit) -> bytes:
             return b"".join(bytes(64 * 1024 * 1024) for _ in range(64))
         case b"clock":
             data = str(signal.getitimer(signal.ITIMER_REAL)[0]).encode()
+        case b"open":
+            for opening in (lambda: Path(__file__).read_bytes(), socket.socket, os.pipe):
+                with suppress(OSError):
+                    opening()
+                    data = b"opened"
         case b"leave":
             os.closerange(3, 256)  # as when Python ends, a while before it has
             time.sleep(0.2)

@@ -1,18 +1,21 @@
 """Processes that decode: whatever becomes of one, the node and the next instance are as before."""
 
+import io
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pydicom
 import pytest
 import trio
 import trio.testing
 
 from meshpacs.archive import decoder
 from meshpacs.archive.decoding import decode, installed
-from meshpacs.dimse.contexts import EXPLICIT_LITTLE
+from meshpacs.archive.part10 import read_preface
+from meshpacs.dimse.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from meshpacs.dimse.syntaxes import DECODED, KEYWORDS
 from meshpacs.model.content import Entry, content_root
 from meshpacs.model.errors import LocalFault, MeshError, Unavailable
@@ -109,6 +112,33 @@ async def test_nothing_is_imported_from_the_folder_that_one_is_in(
     finally:
         await made.close()
     assert not [path.name for path in tmp_path.iterdir() if path.suffix != ".py"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there nothing bounds that")
+async def test_a_decoder_can_open_neither_file_nor_connection() -> None:
+    async with planted() as made:
+        assert await told(made, "open") == b"OPEN" + TAIL
+
+
+@pytest.mark.parametrize(
+    "name", ["MR_small_RLE.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_jp2klossless.dcm"]
+)
+@pytest.mark.parametrize("terms", ["ISO 2022 IR 6\\ISO 2022 IR 87", "ISO_IR 144", "GB18030"])
+async def test_a_decoder_has_imported_whatever_it_needs(name: str, terms: str) -> None:
+    image = pydicom.dcmread(find(name))
+    image.SpecificCharacterSet = terms.split("\\")
+    image.PatientComments = {"ISO_IR 144": "Иванов", "GB18030": "王"}.get(terms, "山田")
+    source, written = str(image.file_meta.TransferSyntaxUID), io.BytesIO()
+    image.save_as(written)
+    preface = read_preface(written.getvalue(), whole=True)
+    assert preface is not None
+    data = written.getvalue()[preface.offset :]
+    made = Decoders()
+    try:
+        found = await made.decode(data, source, IMPLICIT_LITTLE)
+        assert bytes(found) == decode(data, source, IMPLICIT_LITTLE)
+    finally:
+        await made.close()
 
 
 async def test_what_libraries_print_is_in_no_answer() -> None:
