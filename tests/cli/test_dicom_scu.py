@@ -127,6 +127,18 @@ def test_what_cannot_be_sent_is_told_with_its_reason(
     assert "WARD cannot be reached at" in off.err
 
 
+def test_ctrl_c_is_not_told_as_if_there_were_nothing_to_send(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def interrupted(*_: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("meshpacs.cli.dicom.store._send", interrupted)
+    done = meshpacs(home, "dicom", "store", "WARD@127.0.0.1:1", str(REAL / NAMES[0]))
+    assert (done.code, done.out, done.err) == (130, "", "interrupted\n")
+
+
 @pytest.mark.parametrize("is_up", [False, True])
 def test_a_study_is_got_into_the_archive(home: Path, tmp_path: Path, is_up: bool) -> None:
     other = made(tmp_path / "o", "Ost", "OST")

@@ -105,8 +105,9 @@ def store(
     if as_json:
         print_json(facts)
     else:
-        _show(facts)
+        _show(facts, interrupted=interrupted)
     if interrupted:
+        click.echo("interrupted", err=True)
         return INTERRUPTED
     return 0 if set(sent.statuses) <= {"0000"} and not sent.reasons and not refused else 1
 
@@ -172,7 +173,7 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
         yield lambda words: progress.update(task, description=words)
 
 
-def _show(facts: Json) -> None:
+def _show(facts: Json, *, interrupted: bool) -> None:
     """By status, then what was not sent and why."""
     from meshpacs.cli.screen import plural, safe
 
@@ -184,7 +185,7 @@ def _show(facts: Json) -> None:
         click.echo(f"{plural(count, 'instance')} not sent: {safe(reason)}")
     if facts["skipped"]:
         click.echo(f"{plural(facts['skipped'], 'file')} skipped, not DICOM.")
-    if not facts["statuses"] and not facts["reasons"]:
+    if not facts["statuses"] and not facts["reasons"] and not interrupted:
         click.echo("Nothing to send was found.")
     for one in facts["troubled"][:LISTED]:
         click.echo(f"  {safe(one['name'])}: {safe(one['why'])}")
