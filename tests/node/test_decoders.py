@@ -36,7 +36,13 @@ TAIL = RLE.encode() + EXPLICIT_LITTLE.encode()
 @asynccontextmanager
 async def planted(*words: str, patience_s: float = 60.0) -> AsyncIterator[Decoders]:
     """Decoders that do as they are told, ended afterwards."""
-    made = Decoders((*PLANTED, *words), patience_s)
+    async with ended(Decoders((*PLANTED, *words), patience_s)) as made:
+        yield made
+
+
+@asynccontextmanager
+async def ended(made: Decoders) -> AsyncIterator[Decoders]:
+    """These, ended afterwards."""
     try:
         yield made
     finally:
@@ -105,12 +111,9 @@ async def test_nothing_is_imported_from_the_folder_that_one_is_in(
     monkeypatch.chdir(tmp_path)
     for name in ("gdcm", "numpy", "pydicom", "meshpacs"):
         (tmp_path / f"{name}.py").write_text(f"open({name!r}, 'w').close()")
-    made = Decoders()
-    try:
-        data = data_set(find("MR_small_RLE.dcm"))
+    data = data_set(find("MR_small_RLE.dcm"))
+    async with ended(Decoders()) as made:
         assert len(await made.decode(data, RLE, EXPLICIT_LITTLE)) > 2 * 64 * 64
-    finally:
-        await made.close()
     assert not [path.name for path in tmp_path.iterdir() if path.suffix != ".py"]
 
 
@@ -133,12 +136,9 @@ async def test_a_decoder_has_imported_whatever_it_needs(name: str, terms: str) -
     preface = read_preface(written.getvalue(), whole=True)
     assert preface is not None
     data = written.getvalue()[preface.offset :]
-    made = Decoders()
-    try:
+    async with ended(Decoders()) as made:
         found = await made.decode(data, source, IMPLICIT_LITTLE)
         assert bytes(found) == decode(data, source, IMPLICIT_LITTLE)
-    finally:
-        await made.close()
 
 
 async def test_what_libraries_print_is_in_no_answer() -> None:
