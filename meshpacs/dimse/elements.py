@@ -310,8 +310,7 @@ def _raw(vr: str, value: Value, terms: tuple[str, ...]) -> bytes:
         raws = raws[:1]
     if vr in DIVIDED:
         raws = raws[: _fitting(raws)]
-    raw = b"\\".join(raws)
-    raw = _sayable(vr, raw)
+    raw = _sayable(vr, b"\\".join(raws))
     if len(raw) % 2:
         raw += b"\0" if vr == "UI" else b" "
     return raw

@@ -1,6 +1,5 @@
 """Titles of application entities, as DICOM machines name each other."""
 
-
 TITLE_RULE = "It has 1 to 16 characters of ASCII, no backslash and no spaces at its ends."
 
 

@@ -172,11 +172,7 @@ async def spool(folder: Path) -> AsyncIterator[Spool]:
 
 
 @pytest.mark.timeout(120)
-async def test_a_spool_checks_what_comes_and_gives_it_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # With the extra the door would accept explicit little endian, and send that.
-    monkeypatch.setattr("meshpacs.node.decoders.installed", lambda: False)
+async def test_a_spool_checks_what_comes_and_gives_it_on(tmp_path: Path) -> None:
     name = Path(pydicom.__file__).parent / "data" / "test_files" / "MR_small_RLE.dcm"
     study = pydicom.dcmread(name).StudyInstanceUID
     async with street(tmp_path) as houses, spool(tmp_path / "spool") as coming:
