@@ -307,6 +307,9 @@ def test_unknown_items_are_passed_over() -> None:
     assert read(data) == [REQUEST]
     inner = patched(REQUEST, CONTEXT_HEAD, b"\x20\0\0\x33\1\0\0\0\x78\0\0\1x")
     assert read(inner) == [REQUEST]
+    user = patched(REQUEST, b"\x50\0\0\x11", b"\x50\0\0\x16") + b"\x7a\0\0\1x"
+    user = user[:2] + (len(user) - 6).to_bytes(4, "big") + user[6:]
+    assert read(user) == [REQUEST]
 
 
 def test_a_uid_may_be_padded_and_may_not_be_empty_or_long() -> None:
