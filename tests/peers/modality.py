@@ -9,6 +9,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, evt
+from pynetdicom.pdu import P_DATA_TF
 
 from meshpacs.dimse.commitment import PUSH_MODEL_INSTANCE
 from meshpacs.dimse.services import STORAGE_COMMITMENT
@@ -56,9 +57,18 @@ class Modality:
         ae = AE(self.title)
         ae.add_requested_context(STORAGE_COMMITMENT)
         opened: list[Any] = []
+        before = len(self.told)
+        answered = threading.Event()
+
+        def sent(event: Any) -> None:
+            # pynetdicom breaks if it is released between a report and its answer.
+            if isinstance(event.pdu, P_DATA_TF) and len(self.told) > before:
+                answered.set()
+
         handlers: list[Any] = [
             (evt.EVT_N_EVENT_REPORT, self._report),
             (evt.EVT_CONN_OPEN, remember(opened)),
+            (evt.EVT_PDU_SENT, sent),
         ]
         association = ae.associate(host, port, ae_title=called, evt_handlers=handlers)
         assert association.is_established
@@ -69,7 +79,8 @@ class Modality:
             odd.get("instance", PUSH_MODEL_INSTANCE),
         )
         if stay and status.Status == 0:
-            self.wait_told(len(self.told) + 1)
+            self.wait_told(before + 1)
+            assert answered.wait(REPORT_S), "no answer to the report"
         association.release()
         association.join(REPORT_S)
         close(opened)
