@@ -55,11 +55,11 @@ from meshpacs.model.identifier import parse_query
 from meshpacs.model.ids import SECOND, NodeId
 from meshpacs.model.limits import HOPS
 from meshpacs.model.query import Ball, Everyone, Query
-from meshpacs_sim import topologies
-from meshpacs_sim.graphs import Graph
-from meshpacs_sim.measures import Measures
-from meshpacs_sim.network import UNIT, Latency
-from meshpacs_sim.retold import Retold
+from meshpacs_sim.graphs import topologies
+from meshpacs_sim.graphs.graph import Graph
+from meshpacs_sim.world.measures import Measures
+from meshpacs_sim.world.network import UNIT, Latency
+from meshpacs_sim.world.retold import Retold
 
 Json = dict[str, Any]
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from meshpacs_sim import identities
-from meshpacs_sim.graphs import Graph
+from meshpacs_sim.graphs import identities
+from meshpacs_sim.graphs.graph import Graph
 
 TOLERANCE = 0.05
 """How far bytes may be from those of a World that is not told."""

@@ -7,7 +7,7 @@ from clinics.clinic import Clinic
 from meshpacs.model.ids import NodeId
 from meshpacs.wire.codec import encode
 from meshpacs.wire.messages import Closed
-from meshpacs_sim.retold import Step, order_of
+from meshpacs_sim.world.retold import Step, order_of
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from meshpacs_sim.campaigns import Flooded
-from meshpacs_sim.nights import Night
-from meshpacs_sim.safety import SAFETY
-from meshpacs_sim.trouble import FAULTS
-from meshpacs_sim.worlds import each_of, one_flood, one_night
+from meshpacs_sim.trials.campaigns import Flooded
+from meshpacs_sim.trials.nights import Night
+from meshpacs_sim.trials.safety import SAFETY
+from meshpacs_sim.trials.trouble import FAULTS
+from meshpacs_sim.trials.worlds import each_of, one_flood, one_night
 
 T = TypeVar("T")
 

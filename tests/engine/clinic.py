@@ -18,7 +18,7 @@ from meshpacs.wire.bodies import ASK_CONTEXT, DONE_CONTEXT, Answer, AskBody, Don
 from meshpacs.wire.codec import pack, unpack
 from meshpacs.wire.messages import Ask, Message, Part, Recall
 from meshpacs.wire.parts import cut, read
-from meshpacs_sim.notary import FakeNotary
+from meshpacs_sim.world.notary import FakeNotary
 
 T = TypeVar("T")
 

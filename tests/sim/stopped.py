@@ -5,10 +5,10 @@ from typing import TypeVar
 from meshpacs.model.ids import SECOND
 from meshpacs.model.query import Ball
 from meshpacs.wire.messages import Ask, Message
-from meshpacs_sim import topologies
-from meshpacs_sim.checkers import Checker
-from meshpacs_sim.observers import Observer
-from meshpacs_sim.world import World
+from meshpacs_sim.graphs import topologies
+from meshpacs_sim.trials.checkers import Checker
+from meshpacs_sim.world.observers import Observer
+from meshpacs_sim.world.world import World
 
 C = TypeVar("C", bound=Checker)
 

@@ -18,9 +18,9 @@ from meshpacs.model.ids import SECOND, QueryId
 from meshpacs.model.query import Ball
 from meshpacs.wire.messages import Ask, Cancel, Closed, Got, Ping, Recall
 from meshpacs_sim import __main__ as command
-from meshpacs_sim import campaigns, faults, liveness, topologies
-from meshpacs_sim.cellar import clinic, every_study
-from meshpacs_sim.checkers import (
+from meshpacs_sim.graphs import topologies
+from meshpacs_sim.trials import campaigns, liveness
+from meshpacs_sim.trials.checkers import (
     AnsweredMeansAnswered,
     CalmIsComplete,
     EvaluatedOnce,
@@ -34,11 +34,13 @@ from meshpacs_sim.checkers import (
     Violation,
     VisitsAreForRecalls,
 )
-from meshpacs_sim.measures import Measures
-from meshpacs_sim.nights import night
-from meshpacs_sim.observers import DIRECT, UNLINKED
-from meshpacs_sim.safety import SAFETY
-from meshpacs_sim.world import World
+from meshpacs_sim.trials.nights import night
+from meshpacs_sim.trials.safety import SAFETY
+from meshpacs_sim.world import faults
+from meshpacs_sim.world.cellar import clinic, every_study
+from meshpacs_sim.world.measures import Measures
+from meshpacs_sim.world.observers import DIRECT, UNLINKED
+from meshpacs_sim.world.world import World
 from tests.sim.stopped import Keep, stopped
 
 QUERY = QueryId(b"a query's number")

@@ -8,13 +8,15 @@ from meshpacs.engine.settings import Settings
 from meshpacs.model.answer import Report, Status
 from meshpacs.model.ids import MILLISECOND, SECOND, Micros
 from meshpacs.model.query import Ball
-from meshpacs_sim import faults, liveness, topologies
-from meshpacs_sim.cellar import by_name, clinic
-from meshpacs_sim.graphs import Graph
-from meshpacs_sim.hosts import Asking
-from meshpacs_sim.measures import Measures
-from meshpacs_sim.safety import safety
-from meshpacs_sim.world import EPOCH_US, World
+from meshpacs_sim.graphs import topologies
+from meshpacs_sim.graphs.graph import Graph
+from meshpacs_sim.trials import liveness
+from meshpacs_sim.trials.safety import safety
+from meshpacs_sim.world import faults
+from meshpacs_sim.world.cellar import by_name, clinic
+from meshpacs_sim.world.hosts import Asking
+from meshpacs_sim.world.measures import Measures
+from meshpacs_sim.world.world import EPOCH_US, World
 
 FROZEN = Settings(frozen_overlay=True)
 OWN = Settings()

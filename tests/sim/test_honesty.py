@@ -9,9 +9,10 @@ from meshpacs.model.ids import SECOND, QueryId
 from meshpacs.wire.bodies import AskBody
 from meshpacs.wire.codec import pack, unpack
 from meshpacs.wire.messages import Ask, Part, Recall
-from meshpacs_sim import faults, liveness, topologies
-from meshpacs_sim.checkers import Violation
-from meshpacs_sim.honesty import (
+from meshpacs_sim.graphs import topologies
+from meshpacs_sim.trials import liveness
+from meshpacs_sim.trials.checkers import Violation
+from meshpacs_sim.trials.honesty import (
     AskedByItsOrigin,
     BootsDoNotFall,
     ExcusesAreTrue,
@@ -20,9 +21,10 @@ from meshpacs_sim.honesty import (
     RecalledByItsOrigin,
     RelaysCarrySoMuch,
 )
-from meshpacs_sim.liars import TRICKS, Liar
-from meshpacs_sim.observers import DIRECT
-from meshpacs_sim.world import World
+from meshpacs_sim.world import faults
+from meshpacs_sim.world.liars import TRICKS, Liar
+from meshpacs_sim.world.observers import DIRECT
+from meshpacs_sim.world.world import World
 from tests.sim.stopped import Keep, stopped
 
 

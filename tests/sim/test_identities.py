@@ -6,8 +6,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from meshpacs_sim import campaigns
-from meshpacs_sim.campaigns import Flooded
+from meshpacs_sim.trials import campaigns
+from meshpacs_sim.trials.campaigns import Flooded
 
 SAMPLE = range(10)
 """Graphs looked at in this process, so that a failure is easy to step through."""

@@ -10,7 +10,7 @@ import pytest
 
 from clinics.equality import FLOOD, KINDS, NotEqual, Outcome, Question, compare
 from clinics.ways import Way
-from meshpacs_sim.topologies import ring
+from meshpacs_sim.graphs.topologies import ring
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "live.py"
 HANGS_S = 540

@@ -10,14 +10,15 @@ from meshpacs.model.ids import MILLISECOND, SECOND, NodeId
 from meshpacs.model.limits import OUTBOX_CONTROL_SLOTS, OUTBOX_SLOTS
 from meshpacs.model.member import Role
 from meshpacs.wire.messages import Hello, Part, Ping
-from meshpacs_sim import faults, topologies
-from meshpacs_sim.acts import Arrive, Entry, Fin
-from meshpacs_sim.measures import Measures
-from meshpacs_sim.network import UNIT, Channel, Latency, Network
-from meshpacs_sim.observers import Observer
-from meshpacs_sim.safety import safety
-from meshpacs_sim.trace import Trace
-from meshpacs_sim.world import World
+from meshpacs_sim.graphs import topologies
+from meshpacs_sim.trials.safety import safety
+from meshpacs_sim.world import faults
+from meshpacs_sim.world.acts import Arrive, Entry, Fin
+from meshpacs_sim.world.measures import Measures
+from meshpacs_sim.world.network import UNIT, Channel, Latency, Network
+from meshpacs_sim.world.observers import Observer
+from meshpacs_sim.world.trace import Trace
+from meshpacs_sim.world.world import World
 
 
 def roads(latency: Latency = UNIT) -> tuple[Network, list[Entry]]:

@@ -4,9 +4,9 @@ import pytest
 
 from meshpacs.model.member import Member, Role
 from meshpacs.model.query import Query
-from meshpacs_sim.cellar import FAMILIES, PATIENT_NAME, Canned, by_name, clinic, every_study
-from meshpacs_sim.hosts import name_of
-from meshpacs_sim.notary import SIGNATURE_BYTES, FakeNotary
+from meshpacs_sim.world.cellar import FAMILIES, PATIENT_NAME, Canned, by_name, clinic, every_study
+from meshpacs_sim.world.hosts import name_of
+from meshpacs_sim.world.notary import SIGNATURE_BYTES, FakeNotary
 
 ANNA, BERT = name_of(1, 0), name_of(1, 1)
 MEMBERS = {node: Member(node, "somebody", Role.MEMBER) for node in (ANNA, BERT)}

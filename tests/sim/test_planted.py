@@ -16,8 +16,8 @@ from meshpacs.engine.flood import Flood
 from meshpacs.engine.inquiry import Inquiries
 from meshpacs.engine.reading import Reading
 from meshpacs.engine.seen import Replay
-from meshpacs_sim.checkers import Violation
-from meshpacs_sim.nights import night
+from meshpacs_sim.trials.checkers import Violation
+from meshpacs_sim.trials.nights import night
 from tests.sim.edited import edited
 
 HARMFUL: dict[str, tuple[object, str, str, str, str, tuple[str, ...], int]] = {

@@ -19,19 +19,20 @@ from meshpacs.wire.keys import Identity, Keys
 from meshpacs.wire.notary import RosterNotary
 from meshpacs.wire.roster import Roster
 from meshpacs_sim import __main__ as command
-from meshpacs_sim import faults, topologies
-from meshpacs_sim.cellar import by_name, clinic
-from meshpacs_sim.hosts import mesh_of
-from meshpacs_sim.nights import night
-from meshpacs_sim.notary import FakeNotary
-from meshpacs_sim.safety import safety
-from meshpacs_sim.trace import Trace
-from meshpacs_sim.trouble import FAULTS
-from meshpacs_sim.world import MakeNotary, World
+from meshpacs_sim.graphs import topologies
+from meshpacs_sim.trials.nights import night
+from meshpacs_sim.trials.safety import safety
+from meshpacs_sim.trials.trouble import FAULTS
+from meshpacs_sim.world import faults
+from meshpacs_sim.world.cellar import by_name, clinic
+from meshpacs_sim.world.hosts import mesh_of
+from meshpacs_sim.world.notary import FakeNotary
+from meshpacs_sim.world.trace import Trace
+from meshpacs_sim.world.world import MakeNotary, World
 
 SCRIPT = """
-from meshpacs_sim.nights import night
-from meshpacs_sim.trace import Trace
+from meshpacs_sim.trials.nights import night
+from meshpacs_sim.world.trace import Trace
 for seed in (65, 8):
     exact = Trace(exact=True)
     shown = night(seed, also=(exact,))

@@ -7,13 +7,13 @@ import pytest
 
 from meshpacs.model.ids import MILLISECOND, SECOND
 from meshpacs.model.query import Ball, Everyone, Scope
-from meshpacs_sim import topologies
-from meshpacs_sim.graphs import Graph
-from meshpacs_sim.hosts import Asking
-from meshpacs_sim.measures import Measures
-from meshpacs_sim.network import UNIT, Latency
-from meshpacs_sim.retold import Retold, Step, order_of
-from meshpacs_sim.world import World
+from meshpacs_sim.graphs import topologies
+from meshpacs_sim.graphs.graph import Graph
+from meshpacs_sim.world.hosts import Asking
+from meshpacs_sim.world.measures import Measures
+from meshpacs_sim.world.network import UNIT, Latency
+from meshpacs_sim.world.retold import Retold, Step, order_of
+from meshpacs_sim.world.world import World
 
 JUMPY = Latency(low_us=1, high_us=1, jitter_us=10_000)
 """Every message takes as long as it likes, as on a busy machine."""

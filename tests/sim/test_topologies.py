@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from meshpacs_sim import identities, topologies
-from meshpacs_sim.graphs import Graph, graph
+from meshpacs_sim.graphs import identities, topologies
+from meshpacs_sim.graphs.graph import Graph, graph
 
 
 @pytest.mark.parametrize("seed", range(5))

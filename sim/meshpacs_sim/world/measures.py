@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from meshpacs.model.ids import Micros, QueryId
 from meshpacs.wire.codec import encode
 from meshpacs.wire.messages import Ask, Cancel, Closed, Got, Message, Part, Recall
-from meshpacs_sim.observers import UNLINKED, Observer
+from meshpacs_sim.world.observers import UNLINKED, Observer
 
 if TYPE_CHECKING:
-    from meshpacs_sim.world import World
+    from meshpacs_sim.world.world import World
 
 FRAME_BYTES = 4
 """The length in front of each frame. PROTOCOL 3.1."""

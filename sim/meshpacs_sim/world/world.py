@@ -32,7 +32,8 @@ from meshpacs.model.limits import OUTBOX_CONTROL_SLOTS, OUTBOX_SLOTS
 from meshpacs.model.member import Member, Role
 from meshpacs.model.query import Everyone, Query, Scope
 from meshpacs.wire.messages import Message, Part
-from meshpacs_sim.acts import (
+from meshpacs_sim.graphs.graph import Graph
+from meshpacs_sim.world.acts import (
     Accepted,
     Act,
     Arrive,
@@ -47,14 +48,13 @@ from meshpacs_sim.acts import (
     TimeOut,
     Wake,
 )
-from meshpacs_sim.bodies import Bodies
-from meshpacs_sim.cellar import Canned, Cellar, every_study
-from meshpacs_sim.graphs import Graph
-from meshpacs_sim.hosts import Asking, Host, mesh_of, name_of
-from meshpacs_sim.network import Latency, Network
-from meshpacs_sim.notary import FakeNotary
-from meshpacs_sim.observers import DIRECT, HOOKS, Observer
-from meshpacs_sim.switchboard import Switchboard
+from meshpacs_sim.world.bodies import Bodies
+from meshpacs_sim.world.cellar import Canned, Cellar, every_study
+from meshpacs_sim.world.hosts import Asking, Host, mesh_of, name_of
+from meshpacs_sim.world.network import Latency, Network
+from meshpacs_sim.world.notary import FakeNotary
+from meshpacs_sim.world.observers import DIRECT, HOOKS, Observer
+from meshpacs_sim.world.switchboard import Switchboard
 
 EPOCH_US: Micros = 1_700_000_000 * SECOND
 """The true wall clock when the world begins: some day in November 2023."""

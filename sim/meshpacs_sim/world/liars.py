@@ -22,10 +22,10 @@ from meshpacs.wire.bodies import DONE_CONTEXT, Answer, AskBody, Done, Piece, Row
 from meshpacs.wire.codec import pack, unpack
 from meshpacs.wire.messages import Ask, Cancel, Closed, Got, Message, Part, Recall
 from meshpacs.wire.parts import SIZES, cut
-from meshpacs_sim.cellar import clinic, every_study
+from meshpacs_sim.world.cellar import clinic, every_study
 
 if TYPE_CHECKING:
-    from meshpacs_sim.world import World
+    from meshpacs_sim.world.world import World
 
 ONE_IN = 3
 """One message in so many is tampered with, of those that a trick fits. A guess."""

@@ -1,10 +1,10 @@
 """What goes wrong with hosts, links, disks and clocks; each fault is told to the observers."""
 
 from meshpacs.model.ids import Micros
-from meshpacs_sim.acts import Fin
-from meshpacs_sim.flooders import Flooder
-from meshpacs_sim.hosts import Asking, Copy, Host, Liar
-from meshpacs_sim.world import EPOCH_US, World
+from meshpacs_sim.world.acts import Fin
+from meshpacs_sim.world.flooders import Flooder
+from meshpacs_sim.world.hosts import Asking, Copy, Host, Liar
+from meshpacs_sim.world.world import EPOCH_US, World
 
 # ---------------------------------------------------------------- hosts
 

@@ -10,13 +10,13 @@ from meshpacs.engine.draws import Draws
 from meshpacs.model.answer import Status
 from meshpacs.model.ids import MILLISECOND, SECOND, Micros
 from meshpacs.model.query import Ball, Everyone
-from meshpacs_sim import identities, topologies
-from meshpacs_sim.checkers import Violation
-from meshpacs_sim.graphs import Graph
-from meshpacs_sim.measures import Measures
-from meshpacs_sim.network import UNIT, Latency
-from meshpacs_sim.safety import safety
-from meshpacs_sim.world import World
+from meshpacs_sim.graphs import identities, topologies
+from meshpacs_sim.graphs.graph import Graph
+from meshpacs_sim.trials.checkers import Violation
+from meshpacs_sim.trials.safety import safety
+from meshpacs_sim.world.measures import Measures
+from meshpacs_sim.world.network import UNIT, Latency
+from meshpacs_sim.world.world import World
 
 LONGEST_US: Micros = 30 * SECOND
 """The longest budget that a query may have: deep rings and sheets need it. PROTOCOL 4.4."""

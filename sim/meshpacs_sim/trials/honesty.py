@@ -13,13 +13,13 @@ from meshpacs.model.query import Ball
 from meshpacs.wire.bodies import AskBody
 from meshpacs.wire.messages import Ask, Message, Part, Recall
 from meshpacs.wire.parts import SIZES
-from meshpacs_sim.checkers import Checker
-from meshpacs_sim.hosts import Asking, Host
-from meshpacs_sim.notary import EPHEMERAL_BYTES, TAG_BYTES
-from meshpacs_sim.observers import UNLINKED
+from meshpacs_sim.trials.checkers import Checker
+from meshpacs_sim.world.hosts import Asking, Host
+from meshpacs_sim.world.notary import EPHEMERAL_BYTES, TAG_BYTES
+from meshpacs_sim.world.observers import UNLINKED
 
 if TYPE_CHECKING:
-    from meshpacs_sim.world import World
+    from meshpacs_sim.world.world import World
 
 
 class _Bodied(Checker):

@@ -6,10 +6,10 @@ from meshpacs.model.ids import MILLISECOND, SECOND, Micros
 from meshpacs.wire.bodies import ASK_CONTEXT, AskBody
 from meshpacs.wire.codec import pack
 from meshpacs.wire.messages import Ask
-from meshpacs_sim.cellar import by_name
+from meshpacs_sim.world.cellar import by_name
 
 if TYPE_CHECKING:
-    from meshpacs_sim.world import World
+    from meshpacs_sim.world.world import World
 
 BUDGET_US: Micros = 5 * SECOND
 """How long each query of a flood may take. A guess."""

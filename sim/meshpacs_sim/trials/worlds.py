@@ -6,10 +6,10 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-from meshpacs_sim import campaigns
-from meshpacs_sim.campaigns import Flooded
-from meshpacs_sim.checkers import Violation
-from meshpacs_sim.nights import Night, night
+from meshpacs_sim.trials import campaigns
+from meshpacs_sim.trials.campaigns import Flooded
+from meshpacs_sim.trials.checkers import Violation
+from meshpacs_sim.trials.nights import Night, night
 
 T = TypeVar("T")
 

@@ -1,6 +1,6 @@
 """All the rules of safety: what is watched in every campaign."""
 
-from meshpacs_sim.checkers import (
+from meshpacs_sim.trials.checkers import (
     AnsweredMeansAnswered,
     CalmIsComplete,
     Checker,
@@ -14,7 +14,7 @@ from meshpacs_sim.checkers import (
     TtlAndTimeFall,
     VisitsAreForRecalls,
 )
-from meshpacs_sim.honesty import (
+from meshpacs_sim.trials.honesty import (
     AskedByItsOrigin,
     BootsDoNotFall,
     ExcusesAreTrue,

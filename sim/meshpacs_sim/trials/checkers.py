@@ -14,11 +14,11 @@ from meshpacs.model.answer import Report, Row, Status
 from meshpacs.model.ids import MILLISECOND, SECOND, Micros, NodeId, QueryId
 from meshpacs.model.limits import MEMBERS
 from meshpacs.wire.messages import Ask, Cancel, Closed, Got, Message, Part, Ping, Pong, Recall
-from meshpacs_sim.hosts import Asking
-from meshpacs_sim.observers import DIRECT, UNLINKED, Observer
+from meshpacs_sim.world.hosts import Asking
+from meshpacs_sim.world.observers import DIRECT, UNLINKED, Observer
 
 if TYPE_CHECKING:
-    from meshpacs_sim.world import World
+    from meshpacs_sim.world.world import World
 
 
 class Violation(AssertionError):

@@ -10,11 +10,11 @@ from meshpacs.engine.draws import Draws
 from meshpacs.model.errors import Unavailable
 from meshpacs.model.ids import MILLISECOND, SECOND
 from meshpacs.model.query import Ball, Everyone
-from meshpacs_sim import faults
-from meshpacs_sim.cellar import by_name, every_study
-from meshpacs_sim.flooders import Flooder
-from meshpacs_sim.liars import Liar
-from meshpacs_sim.world import World
+from meshpacs_sim.world import faults
+from meshpacs_sim.world.cellar import by_name, every_study
+from meshpacs_sim.world.flooders import Flooder
+from meshpacs_sim.world.liars import Liar
+from meshpacs_sim.world.world import World
 
 PATTERNS = ("*", "*a*", "Bodel^*", "Nobody^*")
 

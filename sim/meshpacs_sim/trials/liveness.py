@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from meshpacs.model.answer import Status
 from meshpacs.model.errors import Unavailable
 from meshpacs.model.ids import MILLISECOND, SECOND, Micros
-from meshpacs_sim import faults
-from meshpacs_sim.checkers import Violation
-from meshpacs_sim.hosts import Asking
-from meshpacs_sim.world import World
+from meshpacs_sim.trials.checkers import Violation
+from meshpacs_sim.world import faults
+from meshpacs_sim.world.hosts import Asking
+from meshpacs_sim.world.world import World
 
 SLACK_US: Micros = 100 * MILLISECOND
 """What a final may be later than its deadline: a timer's grain. The engines here have none; this

@@ -12,7 +12,7 @@ from meshpacs.engine.draws import draw, word
 from meshpacs.model.ids import MILLISECOND, Micros
 from meshpacs.model.limits import OUTBOX_CONTROL_SLOTS, OUTBOX_SLOTS
 from meshpacs.wire.messages import Part
-from meshpacs_sim.acts import Act, Arrive, Call, Entry, Fin
+from meshpacs_sim.world.acts import Act, Arrive, Call, Entry, Fin
 
 TABLE = 8
 """Latencies in one channel's table; messages take them in turn. A guess: enough to jitter."""

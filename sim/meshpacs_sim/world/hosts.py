@@ -10,8 +10,8 @@ from meshpacs.model.answer import Report, Row
 from meshpacs.model.ids import MILLISECOND, MeshId, Micros, NodeId, QueryId
 from meshpacs.model.query import Query, Scope
 from meshpacs.wire.messages import Message
-from meshpacs_sim.acts import Entry, Found
-from meshpacs_sim.cellar import Cellar
+from meshpacs_sim.world.acts import Entry, Found
+from meshpacs_sim.world.cellar import Cellar
 
 
 def name_of(seed: int, index: int) -> NodeId:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from meshpacs.model.answer import Report, Row
 from meshpacs.model.ids import Micros, NodeId, QueryId
 from meshpacs.wire.messages import Message
-from meshpacs_sim.hosts import Asking
+from meshpacs_sim.world.hosts import Asking
 
 if TYPE_CHECKING:
-    from meshpacs_sim.world import World
+    from meshpacs_sim.world.world import World
 
 UNLINKED = 0
 """The serial of a message that was posted to a peer without a link, and so dropped."""

@@ -14,13 +14,13 @@ from itertools import pairwise
 
 from meshpacs.model.ids import NodeId, QueryId
 from meshpacs.wire.messages import Ask, Message
-from meshpacs_sim.acts import Act, Arrive
-from meshpacs_sim.cellar import Cellar
-from meshpacs_sim.graphs import Graph
-from meshpacs_sim.hosts import Asking, Host
-from meshpacs_sim.network import Latency
-from meshpacs_sim.observers import Observer
-from meshpacs_sim.world import World
+from meshpacs_sim.graphs.graph import Graph
+from meshpacs_sim.world.acts import Act, Arrive
+from meshpacs_sim.world.cellar import Cellar
+from meshpacs_sim.world.hosts import Asking, Host
+from meshpacs_sim.world.network import Latency
+from meshpacs_sim.world.observers import Observer
+from meshpacs_sim.world.world import World
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,11 @@ from meshpacs.wire.messages import (
     Pong,
     Recall,
 )
-from meshpacs_sim.hosts import Asking
-from meshpacs_sim.observers import Observer
+from meshpacs_sim.world.hosts import Asking
+from meshpacs_sim.world.observers import Observer
 
 if TYPE_CHECKING:
-    from meshpacs_sim.world import World
+    from meshpacs_sim.world.world import World
 
 
 class Trace(Observer):

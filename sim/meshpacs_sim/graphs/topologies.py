@@ -5,7 +5,7 @@ machine and whatever else was drawn before.
 """
 
 from meshpacs.engine.draws import Draws
-from meshpacs_sim.graphs import Edge, Graph, graph
+from meshpacs_sim.graphs.graph import Edge, Graph, graph
 
 TRIES = 1_000
 """Draws of a whole graph until one is connected. A guess; from degree 3 on nearly all are."""

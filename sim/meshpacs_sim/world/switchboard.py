@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from meshpacs.model.ids import SECOND, Micros
 from meshpacs.model.limits import HANDSHAKE_S, UNREACHED_HINTS
 from meshpacs.wire.messages import Closed, Message, Part
-from meshpacs_sim.acts import Accepted, Arrive, Call, Fin, Heard, Knock, Refused, TimeOut
-from meshpacs_sim.hosts import Host
-from meshpacs_sim.observers import DIRECT, UNLINKED
+from meshpacs_sim.world.acts import Accepted, Arrive, Call, Fin, Heard, Knock, Refused, TimeOut
+from meshpacs_sim.world.hosts import Host
+from meshpacs_sim.world.observers import DIRECT, UNLINKED
 
 if TYPE_CHECKING:
-    from meshpacs_sim.world import World
+    from meshpacs_sim.world.world import World
 
 CONNECT_US: Micros = HANDSHAKE_S * SECOND
 """How long a dial waits for an answer, as the live links do."""

@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 from meshpacs.engine.draws import Draws
 from meshpacs.engine.settings import Settings
 from meshpacs.model.ids import MILLISECOND, SECOND, Micros
-from meshpacs_sim import liveness, topologies
-from meshpacs_sim.cellar import clinic
-from meshpacs_sim.checkers import Checker
-from meshpacs_sim.graphs import Graph
-from meshpacs_sim.network import Latency
-from meshpacs_sim.observers import Observer
-from meshpacs_sim.safety import safety
-from meshpacs_sim.trace import Trace
-from meshpacs_sim.trouble import Trouble
-from meshpacs_sim.world import World
+from meshpacs_sim.graphs import topologies
+from meshpacs_sim.graphs.graph import Graph
+from meshpacs_sim.trials import liveness
+from meshpacs_sim.trials.checkers import Checker
+from meshpacs_sim.trials.safety import safety
+from meshpacs_sim.trials.trouble import Trouble
+from meshpacs_sim.world.cellar import clinic
+from meshpacs_sim.world.network import Latency
+from meshpacs_sim.world.observers import Observer
+from meshpacs_sim.world.trace import Trace
+from meshpacs_sim.world.world import World
 
 CALM_US: Micros = 20 * SECOND
 """Until the first question; a first keepalive has passed."""

@@ -5,7 +5,7 @@ They hold on a graph that does not change while the query runs, whatever the lat
 
 from dataclasses import dataclass
 
-from meshpacs_sim.graphs import Graph
+from meshpacs_sim.graphs.graph import Graph
 
 
 @dataclass(frozen=True, slots=True)

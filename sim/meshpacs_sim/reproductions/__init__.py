@@ -1,0 +1,1 @@
+"""Published and analytic results, found again: one file each."""

@@ -1,0 +1,1 @@
+"""The imaginary world that engines live in: hosts, roads, time, and all that goes wrong there."""
