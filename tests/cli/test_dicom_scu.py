@@ -164,7 +164,9 @@ def test_a_study_is_got_into_the_archive(home: Path, tmp_path: Path, is_up: bool
         else:
             got()
         nothing = meshpacs(home, "dicom", "get", f"OST@{address}", "1.2.3", "--json")
-        assert (nothing.code, nothing.json["status"], nothing.json["received"]) == (0, "0000", 0)
+        assert (nothing.code, nothing.json["status"], nothing.json["received"]) == (1, "0000", 0)
+        told = meshpacs(home, "dicom", "get", f"OST@{address}", "1.2.3")
+        assert "holds nothing of it" in told.err
     assert not list(home.glob(".coming-*"))
 
 
@@ -184,6 +186,9 @@ def test_a_study_is_moved_to_this_node_by_its_title(home: Path, tmp_path: Path) 
             assert "It must be told who MESHPACS is, and where." in unknown.err
             meshpacs(other, "dicom", "ae", "add", "MESHPACS", ours.ready["dicom"][0])
             until_known(home, address)
+            nothing = meshpacs(home, "dicom", "move", f"OST@{address}", "1.2.3")
+            assert nothing.code == 1
+            assert "holds nothing of it" in nothing.err
             found = meshpacs(home, "find", "--json").json
             assert found["matches"][0]["attributes"]["StudyInstanceUID"] == STUDY
 

@@ -8,6 +8,7 @@ import click
 
 from meshpacs.cli.dicom.machine import machine, machine_options
 from meshpacs.cli.dicom.order import (
+    NOTHING,
     facts_of,
     interruptible,
     order_of,
@@ -93,7 +94,7 @@ def get(
     fine = status in (SUCCESS, SUB_OPERATIONS_WARNING) or (
         status == CANNOT_PERFORM_SUB_OPERATIONS and bool(delivered.stored)
     )
-    whole = fine and not troubled and not delivered.refused and not delivered.missing
+    whole = fine and not (troubled or delivered.refused or delivered.missing or delivered.nothing)
     if as_json:
         facts = {"title": whose.called, **facts_of(delivered), "received": len(delivered.stored)}
         print_json({**facts, "refused": delivered.refused, **kept, "troubled": troubled})
@@ -118,6 +119,8 @@ def _show(delivered: "Delivered", kept: Json, troubled: list[Json]) -> None:
     else:
         click.echo("Nothing came.")
     click.echo(f"The other side counts, at last: {sum_of(delivered)}")
+    if delivered.nothing:
+        click.echo(NOTHING, err=True)
     if delivered.missing:
         click.echo(f"{plural(delivered.missing, 'instance')} did not come.")
     for uid, why in list(delivered.refused.items())[:20]:

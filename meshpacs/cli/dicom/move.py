@@ -4,6 +4,7 @@ import click
 
 from meshpacs.cli.dicom.machine import check_title, machine, machine_options, own_title
 from meshpacs.cli.dicom.order import (
+    NOTHING,
     facts_of,
     interruptible,
     order_of,
@@ -70,6 +71,9 @@ def move(
         click.echo(sum_of(delivered))
         if delivered.status == MOVE_DESTINATION_UNKNOWN:
             click.echo(f"It must be told who {destination} is, and where.", err=True)
+        elif delivered.nothing:
+            click.echo(NOTHING, err=True)
     if interrupted:
         return INTERRUPTED
-    return 0 if delivered.status == SUCCESS and not delivered.failed else 1
+    whole = delivered.status == SUCCESS and not delivered.failed and not delivered.nothing
+    return 0 if whole else 1

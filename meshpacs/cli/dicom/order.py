@@ -144,6 +144,9 @@ def said_of(comment: str) -> str:
     return f"; it says: {safe(comment.rstrip('. '))}" if comment else ""
 
 
+NOTHING = "The other side holds nothing of it; `meshpacs dicom find` shows what it has."
+
+
 def sum_of(delivered: "Delivered") -> str:
     """The peer's count, and its last word."""
     said = said_of(delivered.comment)

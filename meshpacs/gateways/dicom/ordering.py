@@ -93,6 +93,12 @@ class Delivered:
     """Study Instance UIDs of what was kept, in order."""
 
     @property
+    def nothing(self) -> bool:
+        """Whether the peer has answered that it holds nothing of what was ordered."""
+        counted = self.completed + self.failed + self.warning
+        return self.status == SUCCESS and not counted and not self.stored and not self.refused
+
+    @property
     def missing(self) -> int:
         """Of a C-GET: how many failed that have not come on another association either."""
         known = self.stored | self.refused.keys()
