@@ -1,7 +1,8 @@
 """Shapes of meshes: each a pure function of its sizes and a seed, and connected.
 
 The chance is the engine's counter-based draws (PROTOCOL 6.1), so one seed is one graph, on every
-machine and whatever else was drawn before.
+machine and whatever else was drawn before. These are for the world, up to thousands of nodes, and
+need nothing but Python; `lattices`, `random_graphs` and `power_laws` make arrays, to a million.
 """
 
 from meshpacs.engine.draws import Draws
