@@ -39,6 +39,10 @@ class Chance:
         """So many numbers from 0 to bound - 1; `bound` up to 2^63."""
         return scaled(self.bits(purpose, count), bound)
 
+    def below_each(self, purpose: str, bounds: Int64s) -> Int64s:
+        """For each bound a number from 0 to below it."""
+        return scaled(self.bits(purpose, len(bounds)), bounds)
+
     def order(self, purpose: str, count: int) -> Int64s:
         """The numbers from 0 to count - 1 in a random order: that of as many random words."""
         return np.argsort(self.bits(purpose, count), kind="stable")
