@@ -19,6 +19,7 @@ from meshpacs_sim.statistics.intervals import (
     floats,
     mean_of,
     proportion_of,
+    quantile_of,
 )
 
 COUNTS = (30, 24, 20, 16, 12, 10)
@@ -116,6 +117,18 @@ def run_proportion(hits: Numbers, confidence: float = CONFIDENCE) -> Batched:
     counted = int(array.sum())
     estimate = proportion_of(counted, len(array), inflation=inflation, confidence=confidence)
     return Batched(estimate, alike, inflation)
+
+
+def run_quantile(series: Numbers, q: float, confidence: float = CONFIDENCE) -> Estimate:
+    """A quantile of a run after its warm-up, its observations worth what their batches tell.
+
+    Raises:
+        ValueError: there is no observation, or `q` is not between 0 and 1.
+    """
+    array = floats(series)
+    exceeding = (array > quantile_of(array, q).value).astype(np.float64)
+    inflation = _inflation(exceeding, _unlike(exceeding)[0])
+    return quantile_of(array, q, inflation=inflation, confidence=confidence)
 
 
 def _unlike(array: Floats) -> tuple[Floats, bool]:

@@ -111,13 +111,16 @@ def proportion_of(
     return Estimate(p, low, high, int(tries))
 
 
-def quantile_of(values: Numbers, q: float, confidence: float = CONFIDENCE) -> Estimate:
+def quantile_of(
+    values: Numbers, q: float, *, inflation: float = 1.0, confidence: float = CONFIDENCE
+) -> Estimate:
     """A quantile, with the interval between two of the observations that binomial chance gives,
     whatever their distribution (David & Nagaraja 2003, Order Statistics, 7.1).
 
     The value is one that was observed: the smallest that `q` of all do not exceed. An end that
     lies beyond the outermost observation is not known: the 99th percentile of 100 observations
-    has no upper end, 368 have one.
+    has no upper end, 368 have one. As in `proportion_of`, observations that resemble each other are
+    worth `inflation` times fewer (Woodruff 1952, JASA 47:635).
 
     Raises:
         ValueError: there is no observation, or `q` is not between 0 and 1.
@@ -128,14 +131,15 @@ def quantile_of(values: Numbers, q: float, confidence: float = CONFIDENCE) -> Es
 
     array = np.sort(floats(values))
     n, tail = len(array), (1 - confidence) / 2
-    rank = max(1, ceil(n * q - 1e-9))
-    # The true quantile lies below the k-th smallest observation with the probability that at
-    # most k - 1 of n lie below the quantile. `below[k]` is P(at most k below).
-    below = bdtr(np.arange(n, dtype=np.float64), n, q)
+    worth = max(1, int(n / max(1.0, inflation)))
+    # The true quantile lies below the k-th smallest of independent observations with the
+    # probability that at most k - 1 of them lie below the quantile.
+    below = bdtr(np.arange(worth, dtype=np.float64), worth, q)
     # Ranks from 1: the largest k with P(at most k - 1 below) <= tail, 0 if none has it; the
-    # smallest with P(at most k - 1 below) >= 1 - tail, n + 1 if none has it.
+    # smallest with P(at most k - 1 below) >= 1 - tail, `worth` + 1 if none has it.
     under = int(np.searchsorted(below, tail, side="right"))
     over = int(np.searchsorted(below, 1 - tail, side="left")) + 1
-    low = float(array[under - 1]) if under else -inf
-    high = float(array[over - 1]) if over <= n else inf
-    return Estimate(float(array[rank - 1]), low, high, n)
+    low = float(array[max(1, under * n // worth) - 1]) if under else -inf
+    high = float(array[min(n, ceil(over * n / worth)) - 1]) if over <= worth else inf
+    rank = max(1, ceil(n * q - 1e-9))
+    return Estimate(float(array[rank - 1]), low, high, worth)

@@ -10,9 +10,10 @@ from meshpacs_sim.statistics.batches import (
     batch_means,
     run_mean,
     run_proportion,
+    run_quantile,
     von_neumann,
 )
-from meshpacs_sim.statistics.intervals import Floats, mean_of
+from meshpacs_sim.statistics.intervals import Floats, mean_of, quantile_of
 from meshpacs_sim.statistics.warmup import BATCH, warm_up_of
 
 
@@ -143,6 +144,17 @@ def test_the_interval_of_a_proportion_holds_it_when_hits_resemble_their_neighbou
         estimate = run_proportion(hits).estimate
         held += estimate.low <= 0.5 <= estimate.high
     assert held / runs > 0.95 - 4 * sqrt(0.95 * 0.05 / runs)
+
+
+def test_the_interval_of_a_quantile_holds_it_when_neighbours_are_alike() -> None:
+    runs, held, naive = 300, 0, 0
+    for seed in range(runs):
+        values = resembling(seed, 2_000, 0.7)
+        estimate, simple = run_quantile(values, 0.5), quantile_of(values, 0.5)
+        held += estimate.low <= 0 <= estimate.high
+        naive += simple.low <= 0 <= simple.high
+    assert held / runs > 0.95 - 4 * sqrt(0.95 * 0.05 / runs)
+    assert naive / runs < 0.75
 
 
 def test_what_is_neither_hit_nor_miss_is_refused() -> None:
