@@ -3,15 +3,23 @@
 A scene is a moment: who is up, who neighbours whom, who holds what. Searches take seconds and
 sessions hours, so within one search nothing comes or goes; the world and its twin in the kernel
 are for what happens when something does.
+
+Three things hold for every strategy. What the asker itself holds is not searched for and counts
+for nothing. Over a link of the overlay of which one end is down nothing is sent: the link is gone,
+as keepalives have told. And the same scene, searches and parameters give the same outcomes to the
+last bit, each search whatever others are done beside it, as all chance is keyed by the scene's seed
+and the search's number (`meshpacs_sim.kernel.draws`).
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from meshpacs_sim.graphs.csr import Csr
+from meshpacs_sim.strategies.sizes import SIZES
 
 Bools = npt.NDArray[np.bool_]
 Int32s = npt.NDArray[np.int32]
@@ -27,6 +35,16 @@ class Copies:
     holders: Int32s
     """Shape (copies,): for each content its holders in rising order, up or not."""
 
+    @property
+    def contents(self) -> int:
+        """How many contents."""
+        return len(self.starts) - 1
+
+    @cached_property
+    def counts(self) -> Int64s:
+        """Shape (contents,): holders of each."""
+        return np.diff(self.starts)
+
     def of(self, content: int) -> Int32s:
         """The holders of one content."""
         return self.holders[self.starts[content] : self.starts[content + 1]]
@@ -39,6 +57,15 @@ class Roads:
     low_us: int = 2_000
     high_us: int = 40_000
     jitter_us: int = 5_000
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: a road that takes no time: what comes first would be a matter of taste.
+        """
+        if not 1 <= self.low_us <= self.high_us or self.jitter_us < 0:
+            raise ValueError(f"no road takes {self.low_us} to {self.high_us} us")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +91,7 @@ class Searches:
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """What came of each search; all of shape (q,) but the last."""
+    """What came of each search; all of shape (q,) but `kinds` and `load`."""
 
     discovered: Bools
     """The asker has learnt of at least one holder, up or not."""
@@ -72,10 +99,9 @@ class Outcomes:
     """At least one of the holders that it learnt of is up."""
     copies_found: Int32s
     """Holders that it learnt of."""
-    messages: Int64s
-    """Everything sent for this search, answers and acknowledgements of the strategy too."""
-    bytes: Int64s
-    """The same in bytes on the wire, by the sizes that `strategies/sizes.py` names."""
+    kinds: Int64s
+    """Shape (q, len(SIZES)): messages sent for this search, answers and acknowledgements of the
+    strategy too, by `sizes.Kind`."""
     duplicates: Int64s
     """Of the messages, questions that reached a node that had been asked before."""
     hops: Int32s
@@ -87,6 +113,17 @@ class Outcomes:
     load: Int64s
     """Shape (n,): messages that each node received, over all searches."""
 
+    @cached_property
+    def messages(self) -> Int64s:
+        """Everything sent for each search, of all kinds."""
+        sent: Int64s = self.kinds.sum(axis=1)
+        return sent
+
+    @cached_property
+    def bytes(self) -> Int64s:
+        """The same in bytes, frames included; what encryption adds is not."""
+        return self.kinds @ np.array(SIZES, np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
@@ -94,7 +131,7 @@ class Upkeep:
 
     messages: int
     bytes: int
-    could_tell: int
+    could_tell: float
     """Nodes that know who holds a content without being its holder: the mean over contents."""
 
 
