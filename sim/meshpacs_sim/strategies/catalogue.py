@@ -1,0 +1,48 @@
+"""Every way to search by the name that scenarios call it, and in words."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from meshpacs_sim.strategies.ball import Ball
+from meshpacs_sim.strategies.everyone import Everyone
+from meshpacs_sim.strategies.expanding_ring import ExpandingRing
+from meshpacs_sim.strategies.parameters import Parameters
+from meshpacs_sim.strategies.random_walkers import RandomWalkers
+from meshpacs_sim.strategies.ttl_flood import TtlFlood
+
+STRATEGIES: Mapping[str, type[Parameters]] = {
+    "everyone": Everyone,
+    "ball": Ball,
+    "expanding_ring": ExpandingRing,
+    "ttl_flood": TtlFlood,
+    "random_walkers": RandomWalkers,
+}
+"""Frozen dataclasses, each a `Strategy`; bounds of their fields stand in the annotations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One field of a strategy, for people."""
+
+    name: str
+    default: object
+    meaning: str
+    """The sentence under the field."""
+
+
+def words_of(kind: type[Parameters]) -> str:
+    """What it is, in one sentence with its source."""
+    return " ".join((inspect.getdoc(kind) or "").split())
+
+
+def parameters_of(kind: type[Parameters]) -> list[Parameter]:
+    """Its fields in order."""
+    source = inspect.getsource(kind)
+    found = []
+    for each in fields(kind):
+        _, _, rest = source.partition(f"\n    {each.name}:")
+        _, _, rest = rest.partition('"""')
+        meaning, _, _ = rest.partition('"""')
+        found.append(Parameter(each.name, each.default, " ".join(meaning.split())))
+    return found

@@ -1,0 +1,181 @@
+"""What compiled loops see of a scene, and where they write what came of each search."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from meshpacs.engine.draws import word
+from meshpacs_sim.kernel.compiled import compiled
+from meshpacs_sim.kernel.draws import Word, draw
+from meshpacs_sim.strategies.search import (
+    Bools,
+    Int32s,
+    Int64s,
+    Outcomes,
+    Scene,
+    Searches,
+)
+from meshpacs_sim.strategies.sizes import PART_NAMES, SIZES, Kind
+
+ASK, GOT, CLOSED, PART = int(Kind.ASK), int(Kind.GOT), int(Kind.CLOSED), int(Kind.PART)
+CHECK, NOTICE = int(Kind.CHECK), int(Kind.NOTICE)
+"""`Kind` as plain numbers, which is what compiled code knows."""
+
+_TABLE = np.uint64(8)
+"""`world.network.TABLE`: a channel's jitters are taken in turn from a table of so many."""
+
+_BASE = np.uint64(word(b"latency base"))
+_JITTER = np.uint64(word(b"latency jitter"))
+_32 = np.uint64(32)
+_ONE = np.uint64(1)
+_NAMES = np.array(PART_NAMES, np.int64)
+
+
+class Ground(NamedTuple):
+    """A scene and its searches, as arrays and numbers."""
+
+    seed: np.uint64
+    starts: Int64s
+    ends: Int32s
+    up: Bools
+    copy_starts: Int64s
+    holders: Int32s
+    low_us: np.uint64
+    span_us: np.uint64
+    jitter_us: np.uint64
+    origins: Int32s
+    contents: Int32s
+
+
+class Tally(NamedTuple):
+    """What has come of the searches so far; see `Outcomes`."""
+
+    found: Int32s
+    alive: Int32s
+    kinds: Int64s
+    duplicates: Int64s
+    hops: Int32s
+    latency_us: Int64s
+    reached: Int32s
+    load: Int64s
+
+
+def ground(scene: Scene, searches: Searches) -> Ground:
+    """What compiled loops see.
+
+    Raises:
+        ValueError: somebody asks who is down, or for a content that is not there.
+    """
+    origins, contents = searches.origins, searches.contents
+    if len(origins) != len(contents):
+        raise ValueError(f"{len(origins)} nodes ask for {len(contents)} contents")
+    if len(origins) and not (origins.min() >= 0 and origins.max() < scene.overlay.size):
+        raise ValueError(f"an asker is none of the {scene.overlay.size} nodes")
+    if len(contents) and not (contents.min() >= 0 and contents.max() < scene.copies.contents):
+        raise ValueError(f"a content is none of the {scene.copies.contents} contents")
+    if not scene.up[origins].all():
+        raise ValueError(f"node {origins[~scene.up[origins]][0]} is down and asks nobody")
+    roads = scene.roads
+    return Ground(
+        np.uint64(scene.seed % (1 << 64)),
+        scene.overlay.starts,
+        scene.overlay.ends,
+        scene.up,
+        scene.copies.starts,
+        scene.copies.holders,
+        np.uint64(roads.low_us),
+        np.uint64(roads.high_us - roads.low_us + 1),
+        np.uint64(roads.jitter_us + 1),
+        origins,
+        contents,
+    )
+
+
+def tally(view: Ground) -> Tally:
+    """Nothing has been found and nothing sent."""
+    searches, nodes = len(view.origins), len(view.up)
+    return Tally(
+        np.zeros(searches, np.int32),
+        np.zeros(searches, np.int32),
+        np.zeros((searches, len(SIZES)), np.int64),
+        np.zeros(searches, np.int64),
+        np.full(searches, -1, np.int32),
+        np.full(searches, -1, np.int64),
+        np.zeros(searches, np.int32),
+        np.zeros(nodes, np.int64),
+    )
+
+
+def outcomes(told: Tally) -> Outcomes:
+    """The same as everybody else reads it."""
+    return Outcomes(
+        discovered=told.found > 0,
+        retrievable=told.alive > 0,
+        copies_found=told.found,
+        kinds=told.kinds,
+        duplicates=told.duplicates,
+        hops=told.hops,
+        latency_us=told.latency_us,
+        reached=told.reached,
+        load=told.load,
+    )
+
+
+def words(name: str) -> np.uint64:
+    """A purpose of draws, as compiled code takes it."""
+    return np.uint64(word(name.encode()))
+
+
+def chance(share: float) -> np.uint64:
+    """A draw below this number happens with this probability, up to 1 - 2^-64."""
+    return np.uint64(min(int(share * 2.0**64), (1 << 64) - 1))
+
+
+@compiled
+def road_us(view: Ground, src: Word, dst: Word, turn: Word) -> Word:
+    """How long a message takes one way: `world.network.Latency`, its jitters taken in turn."""
+    place = (np.uint64(src) << _32) + np.uint64(dst)
+    base = view.low_us + draw(view.seed, place, _BASE, np.uint64(0)) % view.span_us
+    if view.jitter_us == _ONE:
+        return np.int64(base)
+    jitter = draw(view.seed, place, _JITTER, np.uint64(turn) % _TABLE) % view.jitter_us
+    return np.int64(base + jitter)
+
+
+@compiled
+def mark_holders(view: Ground, content: Word, marks: Int32s, mark: Word) -> None:
+    """Write `mark` at every holder of a content, up or not."""
+    for at in range(view.copy_starts[content], view.copy_starts[content + 1]):
+        marks[view.holders[at]] = mark
+
+
+@compiled
+def learn(view: Ground, told: Tally, search: Word, holder: Word, hops: Word, when_us: Word) -> None:
+    """The asker has learnt of one more holder; of several at one moment the nearest comes first."""
+    told.found[search] += 1
+    if view.up[holder]:
+        told.alive[search] += 1
+    best = told.latency_us[search]
+    if best < 0 or when_us < best or (when_us == best and hops < told.hops[search]):
+        told.latency_us[search] = when_us
+        told.hops[search] = hops
+
+
+@compiled
+def send(told: Tally, search: Word, kind: Word, receiver: Word) -> None:
+    """One message."""
+    told.kinds[search, kind] += 1
+    told.load[receiver] += 1
+
+
+@compiled
+def naming(names: Word) -> int:
+    """The kind of an answer that names so many nodes."""
+    for size in range(len(_NAMES) - 1):
+        if names <= _NAMES[size]:
+            return PART + size
+    return PART + len(_NAMES) - 1
+
+
+Uint64s = npt.NDArray[np.uint64]
