@@ -1,1 +1,18 @@
 """The laboratory: scenarios, runs, sweeps, results, and what is drawn and told of them."""
+
+from meshpacs_sim.lab.running import Run, load, run
+from meshpacs_sim.lab.scenario import Content, Measure, Mesh, Scenario, Workload
+from meshpacs_sim.lab.sweeping import Sweep, sweep
+
+__all__ = [
+    "Content",
+    "Measure",
+    "Mesh",
+    "Run",
+    "Scenario",
+    "Sweep",
+    "Workload",
+    "load",
+    "run",
+    "sweep",
+]

@@ -1,0 +1,1 @@
+"""`meshpacs-sim`: one file a command, imported when it is run."""

@@ -1,0 +1,191 @@
+"""Runs with the program that clinics run: every message of every query, by `meshpacs.engine`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from meshpacs.engine.settings import Settings
+from meshpacs.model.answer import Report
+from meshpacs.model.errors import Unavailable
+from meshpacs.model.ids import SECOND, Micros, QueryId
+from meshpacs.model.query import Ball, Everyone
+from meshpacs_sim.lab.accounts import Account, Accounts
+from meshpacs_sim.lab.archives import Stock, query_for
+from meshpacs_sim.lab.recording import Progress, QueryRow, Recording
+from meshpacs_sim.lab.searching import AskBall, AskEveryone, AskRings
+from meshpacs_sim.lab.stage import Stage, Wish, micros
+from meshpacs_sim.lab.stopping import enough
+from meshpacs_sim.world.hosts import Asking
+from meshpacs_sim.world.observers import Observer
+from meshpacs_sim.world.world import World
+
+RELINK_US: Micros = 2 * SECOND
+"""How often links of the frozen overlay that are gone are dialled: the engine's first pause."""
+
+QUIET_US: Micros = 2 * SECOND
+"""After a query's deadline, so long until its account is closed: the last Closed is there then."""
+
+
+@dataclass(slots=True)
+class Quest:
+    """One wish on its way: the questions asked for it, one after another."""
+
+    row: QueryRow
+    turn: int = 0
+    """Which of the strategy's balls is asked."""
+
+
+class _Finals(Observer):
+    """Tells of each final."""
+
+    def __init__(self, hear: Callable[[QueryId, Report], None]) -> None:
+        self._hear = hear
+
+    def finished(self, now: Micros, host: int, query_id: QueryId, report: Report) -> None:  # noqa: ARG002
+        """Pass it on."""
+        self._hear(query_id, report)
+
+
+class EngineRun:
+    """One scenario's world, and the queries put to it."""
+
+    def __init__(self, stage: Stage, recording: Recording) -> None:
+        """Make the world; nothing has happened in it."""
+        scenario, graph = stage.scenario, stage.overlay.graph()
+        assert isinstance(scenario.search, AskEveryone | AskBall | AskRings)
+        self._stage, self._recording = stage, recording
+        self._search = scenario.search
+        self._budget_us = micros(scenario.search.budget_s)
+        self._accounts = Accounts(graph.size)
+        self._open: dict[QueryId, Quest] = {}
+        held: list[list[int]] = [[] for _ in range(graph.size)]
+        for content in range(scenario.content.contents):
+            for holder in stage.copies.of(content).tolist():
+                held[holder].append(content)
+        self._world = World(
+            stage.seed("world"),
+            graph,
+            settings=Settings(frozen_overlay=True),
+            cellars=[Stock(each) for each in held],
+            observers=[self._accounts, _Finals(self._final)],
+            relink_us=RELINK_US,
+        )
+
+    def run(self, progress: Progress) -> None:
+        """Ask everything that the scenario wants asked, or until it is known well enough."""
+        measure, world = self._stage.scenario.measure, self._world
+        self._sample()
+        for wish in self._stage.wishes():
+            world.run(wish.when)
+            self._begin(wish)
+            progress(wish.number + 1, measure.queries)
+            if (wish.number + 1) % measure.batch == 0 and enough(self._settled(), measure):
+                break
+        while self._open:
+            world.run(world.now + SECOND)
+        world.run(world.now + self._budget_us + QUIET_US)
+        world.end()
+
+    def close(self) -> None:
+        """Hand over what was counted, of however much has happened."""
+        accounts, kept = self._accounts, self._recording
+        kept.rows = [row for row in kept.rows if row.ended]
+        kept.loads = {
+            "node": list(range(len(accounts.up))),
+            "received": accounts.received_messages,
+            "received_bytes": accounts.received_bytes,
+            "sent": accounts.sent_messages,
+            "sent_bytes": accounts.sent_bytes,
+        }
+        kept.messages = [
+            (*key, count, accounts.bytes[key]) for key, count in accounts.messages.items()
+        ]
+        kept.totals["events"] = self._world.events
+        kept.totals["simulated_us"] = self._world.now
+
+    # ------------------------------------------------------------ queries
+
+    def _begin(self, wish: Wish) -> None:
+        accounts, scenario = self._accounts, self._stage.scenario
+        holders = self._stage.copies.of(wish.content)
+        row = QueryRow(
+            query=wish.number,
+            asked_us=self._world.now,
+            origin=self._stage.asker(wish, accounts.up),
+            content=wish.content,
+            ended="",
+            warm_up=wish.number < scenario.measure.warm_up_queries,
+            copies=len(holders),
+            copies_up=int(accounts.up[holders].sum()),
+        )
+        self._recording.rows.append(row)
+        if row.origin < 0:
+            row.ended = "nobody"
+        else:
+            self._ask(Quest(row))
+
+    def _ask(self, quest: Quest) -> None:
+        row, ttl = quest.row, self._search.ttls[quest.turn]
+        if self._world.hosts[row.origin].engine is None:
+            row.ended = "lost"
+            return
+        try:
+            asking = self._world.ask(
+                row.origin,
+                query_for(row.content),
+                Ball(ttl) if ttl else Everyone(),
+                budget_us=self._budget_us,
+            )
+        except Unavailable:
+            row.ended = "refused"
+            return
+        if asking.report is None:
+            self._open[asking.query_id] = quest
+        until = self._world.now + self._budget_us + QUIET_US
+        self._world.at(until, lambda: self._settle(quest, asking))
+
+    def _final(self, query_id: QueryId, report: Report) -> None:
+        quest = self._open.pop(query_id, None)
+        if quest is None:
+            return
+        row, account = quest.row, self._accounts.of(query_id)
+        row.complete = report.complete
+        row.took_us = self._world.now - row.asked_us
+        if not account.holders and quest.turn + 1 < len(self._search.ttls):
+            quest.turn += 1
+            self._world.at(self._world.now, lambda: self._ask(quest))
+            return
+        self._found(row, account, report)
+        row.ended = "answered"
+
+    def _found(self, row: QueryRow, account: Account, report: Report) -> None:
+        if not account.holders:
+            return
+        hosts, first = self._world.hosts, next(iter(account.holders))
+        row.discovered = True
+        row.retrievable = any(hosts[node].engine is not None for node in account.holders)
+        row.copies_found = len(account.holders)
+        row.latency_us = account.holders[first] - row.asked_us
+        members = {member.node: member.hops for member in report.members}
+        row.hops = members[hosts[first].node]
+
+    def _settle(self, quest: Quest, asking: Asking) -> None:
+        account, row = self._accounts.settle(asking.query_id), quest.row
+        row.messages += account.messages
+        row.bytes += account.bytes
+        row.duplicates += account.repeats
+        # Rings widen: the last that was asked has reached whom the others had, and more.
+        row.reached = max(row.reached, len(account.reached))
+        others = max(1, int(self._accounts.up.sum()) - 1)
+        row.coverage = min(1.0, row.reached / others)
+        if self._open.pop(asking.query_id, None) is not None:
+            row.ended = "lost"
+
+    def _settled(self) -> list[QueryRow]:
+        """Rows whose costs are known."""
+        horizon = self._world.now - self._budget_us - QUIET_US
+        return [row for row in self._recording.rows if row.asked_us < horizon]
+
+    def _sample(self) -> None:
+        self._recording.sample(self._world.now, self._accounts.up)
+        gap = micros(self._stage.scenario.measure.sample_s)
+        self._world.at(self._world.now + gap, self._sample)

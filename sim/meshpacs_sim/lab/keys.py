@@ -1,0 +1,158 @@
+"""Every key of a scenario, with type, default and meaning, read from the dataclasses themselves.
+
+The text of a key is the docstring below its field; so code, `meshpacs-sim keys` and
+docs/SIMULATOR.md cannot say different things.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from meshpacs_sim.lab import form, toml
+from meshpacs_sim.lab.grids import Table
+from meshpacs_sim.lab.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key."""
+
+    name: str
+    kind: str
+    default: str
+    """As it would stand in a file; empty: it must be given."""
+    means: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """One table."""
+
+    table: str
+    """With what picks it: `mesh.topology, kind = "grid"`."""
+    about: str
+    keys: tuple[Key, ...]
+
+
+def tables(kind: type = Scenario, path: str = "") -> Iterator[Keys]:
+    """All tables, the outermost first."""
+    hints, texts = get_type_hints(kind, include_extras=True), _texts(kind)
+    yield Keys(path, _about(kind), tuple(_keys(kind, hints, texts)))
+    for each in fields(kind):
+        here, hint = f"{path}.{each.name}" if path else each.name, hints[each.name]
+        choice = form.one_of(hint)
+        if choice is not None:
+            catalogues: list[tuple[str, Mapping[str, type]]] = [("", choice.catalogue)]
+            catalogues += [(f"{choice.by} {word}", one) for word, one in choice.others.items()]
+            for when, catalogue in catalogues:
+                for word, one in catalogue.items():
+                    inner = get_type_hints(one, include_extras=True)
+                    name = f'{here}, {choice.key} = "{word}"' + (f" ({when})" if when else "")
+                    yield Keys(name, _about(one), tuple(_keys(one, inner, _texts(one))))
+        elif is_dataclass(hint) and isinstance(hint, type):
+            yield from tables(hint, here)
+    if kind is Scenario:
+        yield from tables(Table, "sweep")
+
+
+def markdown() -> str:
+    """The reference of docs/SIMULATOR.md."""
+    blocks = []
+    for table in tables():
+        head = f"**`[{table.table}]`** " if table.table else "**At the top** "
+        lines = [head + table.about]
+        if table.keys:
+            lines += ["", "| key | value | default | |", "|---|---|---|---|"]
+            lines += [
+                f"| `{key.name}` | {key.kind} | {f'`{key.default}`' if key.default else 'none'} "
+                f"| {key.means} |"
+                for key in table.keys
+            ]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _keys(kind: type, hints: Mapping[str, Any], texts: Mapping[str, str]) -> Iterator[Key]:
+    for each in fields(kind):
+        hint = hints[each.name]
+        is_table = form.one_of(hint) is None and is_dataclass(hint)
+        if not is_table:
+            means = texts.get(each.name, "")
+            yield Key(each.name, _kind(hint), _default(each, hint), means)
+
+
+def _default(each: "Field[Any]", hint: Any) -> str:
+    value = each.default
+    if value is MISSING:
+        if each.default_factory is MISSING:
+            return ""
+        value = each.default_factory()
+    choice = form.one_of(hint)
+    if choice is not None:
+        return f'{choice.key} = "{choice.word(value)}"'
+    return toml.value(msgspec.to_builtins(value))
+
+
+def _kind(hint: Any) -> str:
+    """A field's type and bounds, for people."""
+    if form.one_of(hint) is not None:
+        return "table"
+    if get_origin(hint) is Annotated:
+        inner, *marks = get_args(hint)
+        bounds = "".join(_bounds(mark) for mark in marks)
+        return _kind(inner) + bounds
+    if get_origin(hint) is Literal:
+        return ", ".join(f'`"{each}"`' for each in get_args(hint))
+    if get_origin(hint) is tuple:
+        return f"list of: {_kind(get_args(hint)[0])}"
+    if get_args(hint) and get_origin(hint) is not dict:
+        return " or ".join(_kind(each) for each in get_args(hint) if each is not type(None))
+    words = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+    return words.get(hint, "table")
+
+
+def _bounds(mark: Any) -> str:
+    if not isinstance(mark, msgspec.Meta):
+        return ""
+    low = mark.ge if mark.ge is not None else mark.gt
+    high = mark.le if mark.le is not None else mark.lt
+    if low is None and high is None:
+        return ""
+    # More than 2^53 is written by its bound's name nowhere else; a person needs no digits of it.
+    upper = f"{high:,}" if high is not None and high < 1 << 53 else "2^63"
+    if high is None:
+        return f", {'from' if mark.ge is not None else 'above'} {low:,}"
+    first, last = ("" if mark.gt is None else "above "), ("" if mark.lt is None else "below ")
+    return f", {first}{low:,} to {last}{upper}"
+
+
+def _about(kind: type) -> str:
+    return " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
+
+
+def _texts(kind: type) -> dict[str, str]:
+    """The docstrings below a dataclass's fields."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    texts, name = {}, ""
+    for line in body.body:
+        match line:
+            case ast.AnnAssign(target=ast.Name(id=told)):
+                name = told
+            case ast.Expr(value=ast.Constant(value=str(text))) if name:
+                texts[name] = " ".join(text.split())
+                name = ""
+            case _:
+                name = ""
+    return texts
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(markdown())

@@ -1,0 +1,156 @@
+"""What all strategies of one seed share: the overlay, who holds what, who asks for what and when.
+
+Each has a seed of its own, made of the scenario's and a word, so that another strategy, another
+fidelity or one more query changes nothing of what was drawn for the rest (common random numbers).
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from functools import cached_property
+from itertools import accumulate
+
+import numpy as np
+
+from meshpacs.engine.draws import Draws, draw, word
+from meshpacs.model.errors import LocalFault
+from meshpacs.model.ids import SECOND, Micros
+from meshpacs_sim.graphs.csr import Csr
+from meshpacs_sim.lab.scenario import ENGINE_NODES, Scenario
+from meshpacs_sim.strategies.search import Bools, Copies
+
+MINUTE_US: Micros = 60 * SECOND
+
+TRIES = 64
+"""Draws of an asker that is up and holds no copy, before one that holds a copy will do."""
+
+
+def seed_of(seed: int, purpose: str) -> int:
+    """A scenario's seed for one purpose, of 63 bits."""
+    return draw(seed, 0, word(b"lab/" + purpose.encode()), 0) >> 1
+
+
+def micros(seconds: float) -> Micros:
+    """Seconds as people write them, as the integers that everything is decided by."""
+    return round(seconds * SECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Somebody is going to look for something."""
+
+    number: int
+    when: Micros
+    content: int
+
+
+class Stage:
+    """A scenario's seed, unfolded."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        """Nothing is drawn before it is wanted."""
+        self.scenario = scenario
+        self._askers = seed_of(scenario.seed, "askers")
+
+    def seed(self, purpose: str) -> int:
+        """This scenario's seed for one purpose."""
+        return seed_of(self.scenario.seed, purpose)
+
+    @cached_property
+    def overlay(self) -> Csr:
+        """The graph of neighbours.
+
+        Raises:
+            LocalFault: there is no such graph.
+        """
+        mesh, fidelity = self.scenario.mesh, self.scenario.fidelity
+        try:
+            built = mesh.topology.built(mesh.size, self.seed("topology"))
+        except ValueError as error:
+            raise LocalFault(
+                f"mesh.topology cannot be built: {error}.", "Change it, or mesh.size."
+            ) from error
+        if fidelity == "engine" and built.size > ENGINE_NODES:
+            raise LocalFault(
+                f"The mesh has {built.size} nodes, and the engine is good for {ENGINE_NODES}.",
+                'Use fidelity = "kernel".',
+            )
+        return built
+
+    @property
+    def size(self) -> int:
+        """Nodes of the overlay; fewer than the scenario's where only the largest piece is used."""
+        return self.overlay.size
+
+    @cached_property
+    def copies(self) -> Copies:
+        """Who holds what."""
+        content, size = self.scenario.content, self.size
+        draws, starts, holders = Draws(self.seed("copies"), b"holders"), [0], list[int]()
+        for number in range(content.contents):
+            chosen: dict[int, None] = {}
+            wanted = min(size, content.copies[number % len(content.copies)])
+            if 2 * wanted > size:
+                chosen = dict.fromkeys(_some(draws, size, wanted))
+            while len(chosen) < wanted:
+                chosen[draws.below("holder", size)] = None
+            holders += sorted(chosen)
+            starts.append(len(holders))
+        return Copies(np.array(starts, np.int64), np.array(holders, np.int32))
+
+    @cached_property
+    def popularity(self) -> tuple[int, ...]:
+        """Running sums of how often each content is asked for, of the first, the first two, …"""
+        return tuple(
+            accumulate(weights(self.scenario.content.contents, self.scenario.content.zipf))
+        )
+
+    def wishes(self) -> Iterator[Wish]:
+        """All queries of the run, in order."""
+        draws, sums = Draws(self.seed("workload"), b"wishes"), self.popularity
+        gap = round(MINUTE_US / self.scenario.workload.queries_per_minute)
+        when = micros(self.scenario.measure.warm_up_s)
+        for number in range(self.scenario.measure.queries):
+            when += 1 + draws.below("gap", 2 * gap)
+            yield Wish(number, when, bisect_right(sums, draws.below("content", sums[-1])))
+
+    def asker(self, wish: Wish, up: Bools) -> int:
+        """Who asks: up, and without a copy where there is anybody like that; -1 if nobody is up."""
+        holders = set(self.copies.of(wish.content).tolist())
+        size = len(up)
+        for turn in range(TRIES):
+            node = (draw(self._askers, wish.number, _ASKER, turn) * size) >> 64
+            if up[node] and node not in holders:
+                return node
+        # Hardly anybody is up, or hardly anybody lacks it: look at them all.
+        up_now = np.flatnonzero(up).tolist()
+        choice = [node for node in up_now if node not in holders] or up_now
+        if not choice:
+            return -1
+        return int(choice[draw(self._askers, wish.number, _ASKER, TRIES) % len(choice)])
+
+
+_ASKER = word(b"lab/asker")
+
+
+def weights(count: int, exponent: float) -> list[int]:
+    """2^32 times i to the power of minus `exponent`, for i from 1, rounded.
+
+    By decimal arithmetic, which is the same on every machine; the C library's `pow` is not.
+    """
+    if not exponent:
+        return [1] * count
+    exact, power = Context(prec=40), Decimal(repr(exponent))
+    scale = Decimal(1 << 32)
+    numbers = (exact.multiply(scale, exact.power(Decimal(i), -power)) for i in range(1, count + 1))
+    return [max(1, int(each.to_integral_value())) for each in numbers]
+
+
+def _some(draws: Draws, size: int, wanted: int) -> list[int]:
+    """So many of all nodes, by the first steps of a shuffle."""
+    nodes = list(range(size))
+    for at in range(wanted):
+        other = at + draws.below("holder", size - at)
+        nodes[at], nodes[other] = nodes[other], nodes[at]
+    return nodes[:wanted]

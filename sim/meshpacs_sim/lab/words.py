@@ -1,0 +1,97 @@
+"""A scenario in words that a colleague can read who has never seen the file."""
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from meshpacs_sim.lab.grids import Grid, brief, seeds_of
+from meshpacs_sim.lab.scenario import Scenario
+
+WIDTH = 100
+"""Columns of the text."""
+
+
+def described(swept: Grid) -> str:
+    """The whole of it, a paragraph for each thing."""
+    base = swept.base
+    paragraphs = [f"{base.name}", *([base.about] if base.about else []), *_sentences(base)]
+    if len(swept.points) > 1:
+        paragraphs.append(_varied(swept))
+    return "\n\n".join(textwrap.fill(" ".join(each.split()), WIDTH) for each in paragraphs) + "\n"
+
+
+def _sentences(scenario: Scenario) -> Iterator[str]:
+    mesh, content, measure = scenario.mesh, scenario.content, scenario.measure
+    how = (
+        "the very program that clinics run, message for message"
+        if scenario.fidelity == "engine"
+        else "compiled arrays"
+    )
+    yield f"Mesh: {mesh.size:,} nodes, simulated by {how}. Topology: {in_words(mesh.topology)}"
+    yield f"Search: {in_words(scenario.search)}"
+    popular = (
+        "all are asked for equally often"
+        if not content.zipf
+        else f"the i-th is asked for as often as 1 / i^{content.zipf:g} (Zipf)"
+    )
+    yield (
+        f"Content: {content.contents:,} studies, each held by {_copies(content.copies)} drawn "
+        f"nodes; {popular}."
+    )
+    yield (
+        f"Workload: {scenario.workload.queries_per_minute:g} queries a minute in the whole mesh, "
+        "each by a node that is up and has no copy."
+    )
+    yield _measured(scenario, measure.queries)
+
+
+def _measured(scenario: Scenario, queries: int) -> str:
+    measure = scenario.measure
+    text = f"Measured: {queries:,} queries after {measure.warm_up_s:g} s"
+    if measure.warm_up_queries:
+        text += f", of which the first {measure.warm_up_queries:,} are warm-up"
+    if measure.half_width:
+        text += (
+            f"; fewer if the {measure.confidence:.0%} interval around {measure.of} is at most "
+            f"{measure.half_width:.1%} to each side, looked at every {measure.batch:,} queries"
+        )
+    return f"{text}. Seed {scenario.seed}."
+
+
+def _varied(swept: Grid) -> str:
+    values: dict[str, dict[str, None]] = {}
+    for point in swept.points:
+        for key, value in point.values.items():
+            values.setdefault(key, {})[brief(value)] = None
+    told = "; ".join(f"{key}: {', '.join(each)}" for key, each in values.items())
+    seeds = seeds_of(swept.points)
+    listed = f"{len(seeds)} seeds ({_some(seeds)})" if len(seeds) > 1 else f"seed {seeds[0]}"
+    return f"Sweep: {len(swept.points):,} runs over {told or 'nothing else'}, with {listed}."
+
+
+def in_words(value: Any) -> str:
+    """What a class that a table picks says of itself, and with which parameters."""
+    text = " ".join((type(value).__doc__ or type(value).__name__).split("\n\n")[0].split())
+    told = ", ".join(f"{each.name} {_plain(getattr(value, each.name))}" for each in fields(value))
+    return f"{text} ({told})" if told else text
+
+
+def _plain(value: Any) -> str:
+    if is_dataclass(value):
+        return in_words(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plain, value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _copies(copies: tuple[int, ...]) -> str:
+    if len(copies) == 1:
+        return f"{copies[0]:,}"
+    return f"{', '.join(f'{each:,}' for each in copies[:-1])} or {copies[-1]:,} (in turn)"
+
+
+def _some(seeds: tuple[int, ...]) -> str:
+    if len(seeds) > 4 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds[:8])) + (", …" if len(seeds) > 8 else "")

@@ -1,0 +1,81 @@
+"""`meshpacs-sim` as a person meets it."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from meshpacs_sim.cli import main
+
+SCENARIO = """
+name = "Four"
+[mesh]
+size = 4
+[mesh.topology]
+kind = "complete"
+[content]
+contents = 3
+[measure]
+queries = 3
+[sweep]
+seeds = 2
+"""
+
+
+@pytest.fixture
+def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    Path("four.toml").write_text(SCENARIO, encoding="utf-8")
+    return "four.toml"
+
+
+def test_run_keeps_tables_and_a_manifest_and_does_not_repeat_itself(
+    scenario: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["run", scenario]) == 0
+    told = capsys.readouterr().out
+    assert "3 of 3 queries found a copy (100.0%)" in told
+    assert "results/four: availability.parquet" in told
+    assert main.run(["run", scenario]) == 0
+    assert "has the results already" in capsys.readouterr().out
+    assert main.run(["run", scenario, "--seed", "7"]) == main.BROKEN
+    assert "another scenario" in capsys.readouterr().err
+
+
+def test_sweep_runs_what_is_missing(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["sweep", scenario, "--jobs", "1", "--format", "csv"]) == 0
+    assert "results/four: 2 runs" in capsys.readouterr().out
+    assert len(list(Path("results/four/runs").glob("*/queries.csv"))) == 2
+
+
+def test_describe_tells_what_will_be_run(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["describe", scenario]) == 0
+    told = capsys.readouterr().out
+    assert "Mesh: 4 nodes" in told
+    assert "Sweep: 2 runs" in told
+    assert main.run(["describe", scenario, "--toml"]) == 0
+    assert 'kind = "complete"' in capsys.readouterr().out
+
+
+def test_keys_tells_one_table_or_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["keys", "content"]) == 0
+    assert "copies = [1]" in capsys.readouterr().out
+    assert main.run(["keys"]) == 0
+    assert main.run(["keys", "nonsense"]) == main.BROKEN
+
+
+def test_a_fault_is_told_in_two_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["run", "nowhere.toml"]) == main.BROKEN
+    assert "nowhere.toml does not exist" in capsys.readouterr().err
+
+
+def test_without_the_extra_one_sentence_says_what_installs_it(
+    scenario: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "numba" else find(name)
+    )
+    assert main.run(["run", scenario]) == main.BROKEN
+    assert 'pip install "meshpacs[sim]"' in capsys.readouterr().err
+    assert main.run(["--help"]) == 0

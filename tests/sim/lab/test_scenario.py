@@ -1,0 +1,128 @@
+"""Scenario files are taken whole, or refused with file, line, key and reason."""
+
+from pathlib import Path
+
+import pytest
+
+from meshpacs.model.errors import LocalFault
+from meshpacs_sim.lab.keys import markdown, tables
+from meshpacs_sim.lab.scenario import Content, Mesh, Scenario
+from meshpacs_sim.lab.shapes import TOPOLOGIES, Grid
+from meshpacs_sim.lab.stage import Stage
+
+ROOT = Path(__file__).parents[3]
+
+GOOD = """
+name = "Ten"
+seed = 4
+
+[mesh]
+size = 10
+
+[mesh.topology]
+kind = "grid"
+width = 5
+
+[search]
+strategy = "ball"
+ttl = 2
+"""
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    file = tmp_path / "wrong.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(LocalFault) as fault:
+        Scenario.load(file)
+    return str(fault.value).replace(str(tmp_path) + "/", "")
+
+
+def test_a_file_says_what_it_says_and_defaults_say_the_rest(tmp_path: Path) -> None:
+    file = tmp_path / "good.toml"
+    file.write_text(GOOD, encoding="utf-8")
+    scenario = Scenario.load(file)
+    assert scenario.mesh == Mesh(10, Grid(5))
+    assert scenario.content == Content()
+
+
+@pytest.mark.parametrize(
+    ("was", "instead", "said"),
+    [
+        ("ttl = 2", "tll = 2", "line 14: search.tll is not known. Did you mean ttl?"),
+        ("[mesh]", "[mash]", "line 5: mash is not known. Did you mean mesh?"),
+        ("size = 10", 'size = "ten"', "line 6: mesh.size is wrong: expected a whole number, got"),
+        ("size = 10", "size = 1", "line 6: mesh.size is wrong: expected a whole number >= 2"),
+        ("width = 5", "", "line 8: mesh.topology.width is missing"),
+        ('"grid"', '"gird"', "line 9: mesh.topology.kind cannot be 'gird'. Did you mean grid?"),
+        ('"ball"', '"walkers"', "search.strategy cannot be 'walkers'"),
+        ('kind = "grid"', "", "line 8: mesh.topology.kind is missing. It is one of regular,"),
+        ("size = 10", "size = 10_000", "the engine is good for 5000 nodes"),
+        ("[search]", "[content]\ncopies = [11]\n[search]", "has content.copies 11, and only 10"),
+        ("[search]", "[content]\nzipf = nan\n[search]", "content.zipf is nan"),
+        ('"ball"\nttl = 2', '"expanding_ring"\nttls = [2, 1]', "line 12: search has ttls [2, 1]"),
+        ("[mesh]\n", "[mesh\n", "is not TOML"),
+        ("[search]", "mesh = 3\n[search]", "wrong.toml"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_line_key_and_reason(
+    tmp_path: Path, was: str, instead: str, said: str
+) -> None:
+    assert was in GOOD
+    told = refusal(tmp_path, GOOD.replace(was, instead, 1))
+    assert told.startswith("wrong.toml")
+    assert said in told
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(LocalFault, match=r"nowhere.toml does not exist"):
+        Scenario.load("nowhere.toml")
+
+
+def test_the_canonical_text_gives_the_same_scenario_and_digest_again(tmp_path: Path) -> None:
+    scenario = Scenario(name='quotes " and ümlaut', about="two\nlines", mesh=Mesh(12, Grid(3)))
+    file = tmp_path / "again.toml"
+    file.write_text(scenario.text, encoding="utf-8")
+    again = Scenario.load(file)
+    assert again == scenario
+    assert again.digest == scenario.digest
+    assert scenario.vary({"seed": 2}).digest != scenario.digest
+
+
+def test_a_value_is_varied_by_its_dotted_key_and_an_unknown_one_refused() -> None:
+    varied = Scenario().vary({"mesh.size": 12, "search": {"strategy": "ball", "ttl": 1}})
+    assert varied.mesh.size == 12
+    assert varied.search.ttl == 1
+    with pytest.raises(LocalFault, match=r"mesh\.sice is not known"):
+        Scenario().vary({"mesh.sice": 12})
+
+
+def test_a_file_is_looked_for_beside_the_scenario_and_its_bytes_count(tmp_path: Path) -> None:
+    edges = tmp_path / "edges.txt"
+    edges.write_text("# three\n1 2\n2 3\n7 8\n", encoding="utf-8")
+    file = tmp_path / "snap.toml"
+    file.write_text("[mesh.topology]\nkind = 'snap'\nfile = 'edges.txt'\n", encoding="utf-8")
+    scenario = Scenario.load(file)
+    assert Stage(scenario).size == 3
+    before = scenario.digest
+    edges.write_text("1 2\n", encoding="utf-8")
+    assert scenario.digest != before
+    edges.unlink()
+    with pytest.raises(LocalFault, match=r"edges\.txt cannot be read"):
+        _ = scenario.digest
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TOPOLOGIES if kind != "snap"])
+def test_every_topology_can_be_named_and_is_built(kind: str) -> None:
+    more = {"width": 6} if kind == "grid" else {}
+    stage = Stage(Scenario().vary({"mesh.topology": {"kind": kind, **more}}))
+    assert 48 <= stage.size <= 60
+    assert stage.copies.holders.max() < stage.size
+
+
+def test_every_key_is_explained_and_the_reference_is_the_one_in_the_documents() -> None:
+    for table in tables():
+        assert table.about, table.table
+        for key in table.keys:
+            assert key.means, (table.table, key.name)
+    document = (ROOT / "docs" / "SIMULATOR.md").read_text(encoding="utf-8")
+    assert markdown() in document, "python -m meshpacs_sim.lab.keys writes it anew"
