@@ -37,12 +37,14 @@ class Keys:
     """With what picks it: `mesh.topology, kind = "grid"`."""
     about: str
     keys: tuple[Key, ...]
+    room: str
+    """Whose class it is: `lab`, `strategies`, …"""
 
 
 def tables(kind: type = Scenario, path: str = "") -> Iterator[Keys]:
     """All tables, the outermost first."""
-    hints, texts = get_type_hints(kind, include_extras=True), _texts(kind)
-    yield Keys(path, _about(kind), tuple(_keys(kind, hints, texts)))
+    hints = get_type_hints(kind, include_extras=True)
+    yield _table(path, kind)
     for each in fields(kind):
         here, hint = f"{path}.{each.name}" if path else each.name, hints[each.name]
         choice = form.one_of(hint)
@@ -51,9 +53,8 @@ def tables(kind: type = Scenario, path: str = "") -> Iterator[Keys]:
             catalogues += [(f"{choice.by} {word}", one) for word, one in choice.others.items()]
             for when, catalogue in catalogues:
                 for word, one in catalogue.items():
-                    inner = get_type_hints(one, include_extras=True)
                     name = f'{here}, {choice.key} = "{word}"' + (f" ({when})" if when else "")
-                    yield Keys(name, _about(one), tuple(_keys(one, inner, _texts(one))))
+                    yield _table(name, one)
         elif is_dataclass(hint) and isinstance(hint, type):
             yield from tables(hint, here)
     if kind is Scenario:
@@ -62,22 +63,29 @@ def tables(kind: type = Scenario, path: str = "") -> Iterator[Keys]:
 
 def markdown() -> str:
     """The reference of docs/SIMULATOR.md."""
-    blocks = []
-    for table in tables():
-        head = f"**`[{table.table}]`** " if table.table else "**At the top** "
-        lines = [head + table.about]
-        if table.keys:
-            lines += ["", "| key | value | default | |", "|---|---|---|---|"]
-            lines += [
-                f"| `{key.name}` | {key.kind} | {f'`{key.default}`' if key.default else 'none'} "
-                f"| {key.means} |"
-                for key in table.keys
-            ]
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join(map(block, tables())) + "\n"
 
 
-def _keys(kind: type, hints: Mapping[str, Any], texts: Mapping[str, str]) -> Iterator[Key]:
+def block(table: Keys) -> str:
+    """One table of it."""
+    head = f"**`[{table.table}]`** " if table.table else "**At the top** "
+    lines = [head + table.about]
+    if table.keys:
+        lines += ["", "| key | value | default | |", "|---|---|---|---|"]
+        lines += [
+            f"| `{key.name}` | {key.kind} | {f'`{key.default}`' if key.default else 'none'} "
+            f"| {key.means} |"
+            for key in table.keys
+        ]
+    return "\n".join(lines)
+
+
+def _table(path: str, kind: type) -> Keys:
+    return Keys(path, _about(kind), tuple(_keys(kind)), kind.__module__.split(".")[1])
+
+
+def _keys(kind: type) -> Iterator[Key]:
+    hints, texts = get_type_hints(kind, include_extras=True), _texts(kind)
     for each in fields(kind):
         hint = hints[each.name]
         is_table = form.one_of(hint) is None and is_dataclass(hint)

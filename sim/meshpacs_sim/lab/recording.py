@@ -39,7 +39,8 @@ class QueryRow:
     took_us: int = -1
     reached: int = 0
     coverage: float = 0.0
-    complete: bool = False
+    complete: bool | None = False
+    """None where the fidelity does not tell."""
 
 
 class Recording:

@@ -12,6 +12,7 @@ from typing import Any
 from meshpacs.model.errors import LocalFault
 from meshpacs_sim.lab import manifest, results
 from meshpacs_sim.lab.engine_run import EngineRun
+from meshpacs_sim.lab.kernel_run import KernelRun
 from meshpacs_sim.lab.recording import Progress, Recording
 from meshpacs_sim.lab.results import Format, Results
 from meshpacs_sim.lab.scenario import Scenario
@@ -54,7 +55,7 @@ def run(scenario: Scenario, *, progress: Progress = nobody) -> Run:
     started, clock = datetime.now(UTC), time.monotonic()
     stage, interrupted = Stage(scenario), False
     recording = Recording(stage.copies)
-    lab = EngineRun(stage, recording)
+    lab = (EngineRun if scenario.fidelity == "engine" else KernelRun)(stage, recording)
     try:
         lab.run(progress)
     except KeyboardInterrupt:

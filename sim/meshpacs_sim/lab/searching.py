@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from meshpacs.model.limits import HOPS
+from meshpacs_sim.strategies.catalogue import STRATEGIES
 
 BUDGET_S = 10.0
 """As the engine's own default."""
@@ -71,5 +72,5 @@ ENGINE: Mapping[str, type] = {
 }
 """By the word in `search.strategy`, for the fidelity `engine`."""
 
-KERNEL: Mapping[str, type] = {}
-"""The same for the fidelity `kernel`: each of `strategies`."""
+KERNEL: Mapping[str, type] = STRATEGIES
+"""The same for the fidelity `kernel`."""

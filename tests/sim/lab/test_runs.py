@@ -151,3 +151,23 @@ def test_whoever_asks_has_no_copy_unless_everybody_has() -> None:
         holders = stage.copies.of(wish.content)
         assert (stage.asker(wish, up) in holders) == (len(holders) == 16)
     assert stage.asker(wish, np.zeros(16, bool)) == -1
+
+
+SEARCHES = [
+    {"strategy": "everyone"},
+    {"strategy": "ball", "ttl": 2},
+    {"strategy": "expanding_ring", "ttls": [1, 2]},
+]
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=lambda each: str(each["strategy"]))
+def test_both_fidelities_find_the_same_and_reach_the_same(search: dict[str, object]) -> None:
+    asked = {"search": search, "measure.queries": 20, "mesh.topology": {"kind": "random"}}
+    live = run(SMALL.vary({**asked, "fidelity": "engine"}))
+    compiled = run(SMALL.vary({**asked, "fidelity": "kernel"}))
+    same = ("query", "asked_us", "origin", "content", "ended", "copies", "copies_up")
+    found = ("discovered", "retrievable", "copies_found", "reached", "coverage")
+    for name in (*same, *found):
+        assert live.results.queries[name].equals(compiled.results.queries[name]), name
+    if search["strategy"] == "everyone":
+        assert live.results.queries["duplicates"].equals(compiled.results.queries["duplicates"])

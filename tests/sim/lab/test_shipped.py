@@ -1,8 +1,6 @@
 """What is shipped for researchers: scenarios that load, examples that run and are short."""
 
-import os
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
@@ -23,20 +21,16 @@ def test_every_shipped_scenario_loads_with_its_sweep_and_says_what_it_is_for(fil
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
-@pytest.mark.usefixtures("untraced")
-def test_every_example_is_under_thirty_lines_and_runs(file: Path, tmp_path: Path) -> None:
+def test_every_example_is_under_thirty_lines_and_runs(
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) < 30
-    ended = subprocess.run(
-        [sys.executable, file],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(SIM)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(file), run_name="__main__")
+    assert capsys.readouterr().out
 
 
 def test_something_is_shipped() -> None:
