@@ -7,6 +7,7 @@ first arrives first, and after something was lost nothing of the same link ever 
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from meshpacs.engine.draws import draw, word
 from meshpacs.model.ids import MILLISECOND, Micros
@@ -20,6 +21,14 @@ TABLE = 8
 Push = Callable[[Entry], None]
 
 
+class Latencies(Protocol):
+    """A model of latencies: `Latency`, or one of `world/latencies.py`."""
+
+    def table(self, seed: int, src: int, dst: int) -> tuple[Micros, ...]:
+        """`TABLE` one-way latencies of one direction, which messages take in turn."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Latency:
     """How long roads are: a base drawn for each direction, and a jitter for each message."""
@@ -28,6 +37,11 @@ class Latency:
     high_us: Micros = 40 * MILLISECOND
     """Within a country 2 to 40 ms one way. A guess."""
     jitter_us: Micros = 5 * MILLISECOND
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not 0 <= self.low_us <= self.high_us or self.jitter_us < 0:
+            raise ValueError("low_us, high_us, jitter_us: 0 or more, and high_us not below low_us")
 
     def table(self, seed: int, src: int, dst: int) -> tuple[Micros, ...]:
         """The latencies of one direction."""
@@ -82,7 +96,7 @@ class Channel:
 class Network:
     """All channels, made when first used, and who can reach whom."""
 
-    def __init__(self, seed: int, size: int, latency: Latency, push: Push) -> None:
+    def __init__(self, seed: int, size: int, latency: Latencies, push: Push) -> None:
         """Everybody can reach everybody."""
         self._seed = seed
         self._latency = latency

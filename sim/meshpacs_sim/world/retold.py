@@ -18,7 +18,7 @@ from meshpacs_sim.graphs.graph import Graph
 from meshpacs_sim.world.acts import Act, Arrive
 from meshpacs_sim.world.cellar import Cellar
 from meshpacs_sim.world.hosts import Asking, Host
-from meshpacs_sim.world.network import Latency
+from meshpacs_sim.world.network import Latencies
 from meshpacs_sim.world.observers import Observer
 from meshpacs_sim.world.world import World
 
@@ -41,7 +41,7 @@ class Retold(World):
         graph: Graph,
         order: Sequence[Sequence[int]],
         *,
-        latency: Latency | None = None,
+        latency: Latencies | None = None,
         cellars: Sequence[Cellar] | None = None,
         names: Sequence[NodeId] | None = None,
         observers: Sequence[Observer] = (),

@@ -51,7 +51,7 @@ from meshpacs_sim.world.acts import (
 from meshpacs_sim.world.bodies import Bodies
 from meshpacs_sim.world.cellar import Canned, Cellar, every_study
 from meshpacs_sim.world.hosts import Asking, Host, mesh_of, name_of
-from meshpacs_sim.world.network import Latency, Network
+from meshpacs_sim.world.network import Latencies, Latency, Network
 from meshpacs_sim.world.notary import FakeNotary
 from meshpacs_sim.world.observers import DIRECT, HOOKS, Observer
 from meshpacs_sim.world.switchboard import Switchboard
@@ -73,7 +73,7 @@ class World:
         seed: int,
         graph: Graph,
         *,
-        latency: Latency | None = None,
+        latency: Latencies | None = None,
         settings: Settings | None = None,
         cellars: Sequence[Cellar] | None = None,
         names: Sequence[NodeId] | None = None,

@@ -1,0 +1,74 @@
+"""Integer tables to draw from, so that no machine's mathematics library shows in a result.
+
+A table holds the quantiles (2i + 1) / (2 SLOTS) of a distribution, for i from 0 to SLOTS - 1; a
+uniform draw picks one. They are made with `decimal`, whose every operation is defined to the last
+digit (General Decimal Arithmetic, IEEE 754-2008), and rounded to integers. Nothing beyond the last
+quantile is ever drawn: for 4,096 slots, the rarest 1 in 8,192 at either end is cut off.
+"""
+
+from decimal import Context, Decimal, localcontext
+from functools import lru_cache
+
+SLOTS = 4096
+"""Quantiles in a table: the tails end at 1 in 8,192. A guess at what is fine enough."""
+
+SCALE = 1 << 20
+"""What stands for 1 in the tables of the exponential distribution."""
+
+_EXACT = Context(prec=34)
+"""Digits to compute with: twice what the integers need."""
+
+_PI = Decimal("3.141592653589793238462643383279502884197")
+
+
+def pick(bits: int) -> int:
+    """Which slot 64 bits of chance choose."""
+    return (bits * SLOTS) >> 64
+
+
+@lru_cache(maxsize=1)
+def exponential() -> tuple[int, ...]:
+    """Quantiles of the exponential distribution of mean 1, in units of 1 / `SCALE`."""
+    with localcontext(_EXACT):
+        return tuple(
+            int((-Decimal(2 * (SLOTS - slot) - 1).ln() + Decimal(2 * SLOTS).ln()) * SCALE)
+            for slot in range(SLOTS)
+        )
+
+
+@lru_cache(maxsize=16)
+def lognormal(median: int, sigma_percent: int) -> tuple[int, ...]:
+    """Quantiles of exp(N(ln median, sigma)), rounded down to integers of the median's unit."""
+    with localcontext(_EXACT):
+        sigma = Decimal(sigma_percent) / 100
+        return tuple(int(median * (sigma * z).exp()) for z in _normal())
+
+
+@lru_cache(maxsize=1)
+def _normal() -> tuple[Decimal, ...]:
+    """Quantiles of the standard normal distribution, by Newton's method from one to the next."""
+    upper: list[Decimal] = []
+    z = Decimal(0)
+    root = (2 * _PI).sqrt()
+    for slot in range(SLOTS // 2):
+        wanted = Decimal(2 * slot + 1) / (2 * SLOTS)
+        while True:
+            density = (-z * z / 2).exp() / root
+            step = (wanted - density * _series(z)) / density
+            z += step
+            # Quadratic: what is left of the error is the square of this step.
+            if abs(step) < Decimal("1e-12"):
+                break
+        upper.append(z)
+    return (*(-z for z in reversed(upper)), *upper)
+
+
+def _series(z: Decimal) -> Decimal:
+    """(Phi(z) - 1/2) / phi(z) = z + z^3/3 + z^5/15 + ... (Abramowitz & Stegun 26.2.11)."""
+    term = total = z
+    odd = 1
+    while term > Decimal("1e-30"):
+        odd += 2
+        term = term * z * z / odd
+        total += term
+    return total
