@@ -116,7 +116,7 @@ def test_models_have_names_and_run_a_world(matrix: str) -> None:
 @pytest.mark.parametrize(
     ("make", "field"),
     [
-        (lambda: Constant(us=-1), "us"),
+        (lambda: Constant(one_way_us=-1), "one_way_us"),
         (lambda: Latency(low_us=2, high_us=1), "high_us"),
         (lambda: Lognormal(sigma_percent=301), "sigma_percent"),
         (lambda: Lognormal(median_us=-1), "median_us"),

@@ -19,6 +19,7 @@ from meshpacs_sim.trials.checkers import Checker
 from meshpacs_sim.trials.safety import safety
 from meshpacs_sim.trials.trouble import Trouble
 from meshpacs_sim.world.cellar import clinic
+from meshpacs_sim.world.conditions import Conditions
 from meshpacs_sim.world.network import Latency
 from meshpacs_sim.world.observers import Observer
 from meshpacs_sim.world.trace import Trace
@@ -72,8 +73,11 @@ def night(
     checkers: Callable[[], list[Checker]] = safety,
     also: tuple[Observer, ...] = (),
     only: Sequence[str] = (),
+    conditions: Conditions | None = None,
 ) -> Night:
     """Live through one night, with the faults that it draws, or `only` these.
+
+    By default lines have no limit, because what must happen in the end has to have room to happen.
 
     Raises:
         Violation: a rule was broken; it says which, and this seed shows it again.
@@ -86,6 +90,7 @@ def night(
         seed,
         graph,
         latency=Latency(MILLISECOND, 60 * MILLISECOND, 10 * MILLISECOND),
+        conditions=conditions,
         settings=Settings(frozen_overlay=frozen_overlay),
         cellars=[clinic(seed, host, draws.below("studies", 40)) for host in range(graph.size)],
         observers=[trace, blames, *checkers(), *also],

@@ -101,7 +101,7 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The scenario does something; what it does comes before all else of that moment."""
+    """What no host does. What the scenario does comes before all else of that moment."""
 
     KIND: ClassVar[int] = 10
     act: Callable[[], None]

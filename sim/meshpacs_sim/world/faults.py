@@ -36,6 +36,7 @@ def crash(world: World, index: int, *, dark: bool = False) -> None:
     world.tell("crashed", index)
     host.engine, host.frozen, host.dark = None, False, dark
     host.cut.clear()
+    world.network.died(index)
     for peer, serial in host.links.items():
         if not dark:
             world.network.post(world.network.control(index, peer), Fin(serial), world.now)

@@ -5,7 +5,7 @@ direction between two hosts, which messages take in turn. All is integer microse
 the seed; nothing comes from a floating point function.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from math import isqrt
 
@@ -20,16 +20,15 @@ from meshpacs_sim.world.quantiles import lognormal, pick
 class Constant:
     """Every message takes equally long, on every road."""
 
-    us: Micros = 10 * MILLISECOND
-    """One way."""
+    one_way_us: Micros = 10 * MILLISECOND
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        _none_below_zero(us=self.us)
+        _none_below_zero(one_way_us=self.one_way_us)
 
     def table(self, seed: int, src: int, dst: int) -> tuple[Micros, ...]:  # noqa: ARG002
         """The same for all."""
-        return (self.us,) * TABLE
+        return (self.one_way_us,) * TABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,6 @@ class King:
     same_us: Micros = 500
     """One way between two hosts that stand for the same machine. A guess: one city."""
     jitter_us: Micros = 5 * MILLISECOND
-    delays: Delays = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Read the file.
@@ -145,7 +143,12 @@ class King:
             LocalFault: it cannot be read, or is not such a file; says in which line.
         """
         _none_below_zero(same_us=self.same_us, jitter_us=self.jitter_us)
-        object.__setattr__(self, "delays", read(self.file, self.unit))
+        read(self.file, self.unit)
+
+    @property
+    def delays(self) -> Delays:
+        """What the file says."""
+        return read(self.file, self.unit)
 
     def table(self, seed: int, src: int, dst: int) -> tuple[Micros, ...]:
         """Half of the round trip, jittered."""

@@ -151,6 +151,13 @@ class Network:
         channel.sequence += 1
         self._push((when, channel.dst, channel.src, channel.sequence, act.KIND, act))
 
+    def launch_in(self, channel: Channel, act: Act, now: Micros, delay_us: Micros) -> None:
+        """The same after a while."""
+        self.launch(channel, act, now + delay_us)
+
+    def died(self, host: int) -> None:
+        """A node is gone; here all that it has sent has left it long ago."""
+
     def clog(self, channel: Channel) -> None:
         """Nothing moves from now on; what is under way arrives."""
         channel.clogs += 1

@@ -211,7 +211,7 @@ class Switchboard:
         # TCP's handshake is one round trip before the first byte; Noise's is one more, but its
         # third message carries ours.
         handshake_us = 4 * channel.latency_us
-        world.network.launch(channel, Call(attempt, message), world.now + handshake_us)
+        world.network.launch_in(channel, Call(attempt, message), world.now, handshake_us)
 
     def called(self, host: Host, src: int, attempt: int) -> bool:
         """Whether a message that came by a direct link gets as far as the engine."""

@@ -50,7 +50,9 @@ from meshpacs_sim.world.acts import (
 )
 from meshpacs_sim.world.bodies import Bodies
 from meshpacs_sim.world.cellar import Canned, Cellar, every_study
+from meshpacs_sim.world.conditions import Conditions
 from meshpacs_sim.world.hosts import Asking, Host, mesh_of, name_of
+from meshpacs_sim.world.lines import Lines
 from meshpacs_sim.world.network import Latencies, Latency, Network
 from meshpacs_sim.world.notary import FakeNotary
 from meshpacs_sim.world.observers import DIRECT, HOOKS, Observer
@@ -74,6 +76,7 @@ class World:
         graph: Graph,
         *,
         latency: Latencies | None = None,
+        conditions: Conditions | None = None,
         settings: Settings | None = None,
         cellars: Sequence[Cellar] | None = None,
         names: Sequence[NodeId] | None = None,
@@ -89,6 +92,7 @@ class World:
             seed: all chance comes from it.
             graph: the links of a frozen overlay; otherwise only its size counts.
             latency: how long roads are.
+            conditions: what roads can carry, and what they lose; by default any amount, nothing.
             settings: the engines'; by default the overlay is frozen.
             cellars: an archive for each host; by default empty ones.
             names: node ids, by default digests of seed and number.
@@ -127,9 +131,7 @@ class World:
             for host in self.hosts
         ]
         self._heap: list[Entry] = []
-        self.network = Network(
-            seed, graph.size, latency or Latency(), lambda entry: heapq.heappush(self._heap, entry)
-        )
+        self.network = self._laid(latency or Latency(), conditions)
         self.askings: list[Asking] = []
         self.bodies = Bodies()
         """What was asked, for whoever looks on."""
@@ -146,6 +148,14 @@ class World:
                     self.switchboard.link(a, b)
         if relink_us is not None:
             self.switchboard.tend(relink_us)
+
+    def _laid(self, latency: Latencies, conditions: Conditions | None) -> Network:
+        def push(entry: Entry) -> None:
+            heapq.heappush(self._heap, entry)
+
+        if conditions is None:
+            return Network(self.seed, self.graph.size, latency, push)
+        return Lines(self.seed, self.graph.size, latency, push, conditions, lambda: self.now)
 
     def _observe(self, observers: Sequence[Observer]) -> None:
         told: dict[str, list[Callable[..., None]]] = {name: [] for name in HOOKS}
