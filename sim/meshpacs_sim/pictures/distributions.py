@@ -83,7 +83,7 @@ def lorenz(name: str, title: str, series: Sequence[tuple[str, Numbers]], label: 
     series = [each for each in series if len(each[1])]
     refuse_too_many(series)
     told = []
-    with sheet(height_in=4.8) as (figure, (axes,)):
+    with sheet(height_in=5.2) as (figure, (axes,)):
         axes.plot([0, 100], [0, 100], color=FAINT, linewidth=1, label="all the same")
         for number, (series_name, shares) in enumerate(series):
             nodes, had = lorenz_of(shares)
@@ -106,7 +106,7 @@ def lorenz(name: str, title: str, series: Sequence[tuple[str, Numbers]], label: 
         axes.set_aspect("equal")
         axes.set_xlabel("nodes, the least loaded first")
         axes.set_ylabel(label)
-        figure.legend(loc="outside right upper")
+        legend_below(figure, axes)
     return Picture(name, title, " ".join(told), figure)
 
 

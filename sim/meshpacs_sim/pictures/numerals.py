@@ -1,10 +1,13 @@
 """Numbers as people read them: few digits, a unit, and an interval in brackets."""
 
-from math import floor, inf, log10
+from math import floor, inf, isfinite, log10
 
 from meshpacs_sim.statistics.intervals import Estimate
 
 UNKNOWN = "unknown"
+THIN = "\N{NARROW NO-BREAK SPACE}"
+"""Between thousands: commas and points mean different things to different people."""
+
 NOTHING = "–"
 """Where there was nothing to observe."""
 
@@ -14,19 +17,24 @@ def plain(value: float, digits: int = 3) -> str:
 
     There is no exponent between a millionth and a billion.
     """
-    if value in {inf, -inf} or value != value:  # noqa: PLR0124 - not a number is no number
+    if not isfinite(value):
         return UNKNOWN
+    if value < 0:
+        return f"\N{MINUS SIGN}{plain(-value, digits)}"
     if value == 0:
         return "0"
-    size = floor(log10(abs(float(f"{value:.{digits - 1}e}"))))
+    size = floor(log10(float(f"{value:.{digits - 1}e}")))
     if not -6 <= size < 9:
         return f"{value:.{digits - 1}e}"
     if value == round(value) and size < 6:
-        return f"{value:,.0f}".replace(",", "\u202f")
+        return _apart(f"{value:,.0f}")
     decimals = max(0, digits - 1 - size)
-    rounded = round(value, digits - 1 - size)
-    text = f"{rounded:,.{decimals}f}".replace(",", "\u202f")
+    text = _apart(f"{round(value, digits - 1 - size):,.{decimals}f}")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _apart(text: str) -> str:
+    return text.replace(",", THIN)
 
 
 def percent(share: float) -> str:
@@ -41,16 +49,19 @@ def percent(share: float) -> str:
     return f"{hundred:.1f} %"
 
 
+def ends(estimate: Estimate, *, share: bool = False) -> str:
+    """Its two ends; nothing where they are written alike."""
+    say = percent if share else plain
+    low = UNKNOWN if estimate.low == -inf else say(estimate.low)
+    high = UNKNOWN if estimate.high == inf else say(estimate.high)
+    if low == high:
+        return f"interval {UNKNOWN}" if low == UNKNOWN else ""
+    return f"{low} to {high}"
+
+
 def with_interval(estimate: Estimate | None, *, share: bool = False) -> str:
     """A value and its two ends."""
     if estimate is None:
         return NOTHING
-    say = percent if share else plain
-    value = say(estimate.value)
-    if estimate.low == estimate.high:
-        return value
-    low = UNKNOWN if estimate.low == -inf else say(estimate.low)
-    high = UNKNOWN if estimate.high == inf else say(estimate.high)
-    if low == high == UNKNOWN:
-        return f"{value} (interval {UNKNOWN})"
-    return f"{value} ({low} to {high})"
+    value, told = (percent if share else plain)(estimate.value), ends(estimate, share=share)
+    return f"{value} ({told})" if told else value

@@ -165,12 +165,21 @@ def dash(index: int) -> Any:
 
 
 def powers_of_ten(axis: "Axis") -> None:
-    """A logarithmic axis, its steps written out as people write numbers."""
+    """A logarithmic axis, its steps written out as people write numbers.
+
+    To be called when its limits are known: over few powers of ten twos and fives are written too.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(10, numticks=12))
+    low, high = axis.get_view_interval()
+    steps = (1.0, 2.0, 5.0) if high < SHORT * low else (1.0,)
+    axis.set_major_locator(LogLocator(10, subs=steps, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+SHORT = 100
+"""An axis from one value to less than so many times it."""
 
 
 def percents(axis: "Axis") -> None:

@@ -62,8 +62,8 @@ def tradeoff(
     with sheet(len(panels), 1, height_in=0.6 + 3.6 * len(panels), sharex=True) as (figure, axes):
         for each in axes:
             each.set_xscale("log")
-            powers_of_ten(each.xaxis)
         axes[0].set_xlim(*_range(panels))
+        powers_of_ten(axes[0].xaxis)
         for each, panel in zip(axes, panels, strict=True):
             _points(each, panel, names)
         axes[-1].set_xlabel(

@@ -1,0 +1,190 @@
+"""The pictures of a folder of results."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from meshpacs_sim.lab.groups import Gathered, Group
+from meshpacs_sim.lab.plots_time import courses_of
+from meshpacs_sim.lab.summaries import MILLISECOND_US, ByCopies, Summary
+from meshpacs_sim.pictures.curves import Axis, Curve, curves
+from meshpacs_sim.pictures.distributions import Observed, cumulative, lorenz
+from meshpacs_sim.pictures.sheet import SERIES, Picture
+from meshpacs_sim.pictures.tradeoff import Panel, Way, tradeoff
+from meshpacs_sim.statistics.intervals import Estimate
+
+PANELS = 4
+"""Panels of one picture, at most: what fits on a page."""
+
+SWEPT = (
+    ("retrievable", "queries after which a copy could be had", "found"),
+    ("messages", "messages per query", "messages"),
+    ("latency_p50_ms", "milliseconds to the first copy, median", "latency"),
+    ("received_max", "messages of the busiest node for 1,000 queries", "busiest"),
+)
+"""What is drawn over a swept number: measure, axis, file."""
+
+
+def pictures_of(gathered: Gathered, summaries: Sequence[Summary]) -> Iterator[Picture]:
+    """Everything that these results have something for, the most telling first."""
+    yield from _tradeoffs(summaries)
+    yield from _by_copies(summaries)
+    yield from _sweeps(summaries)
+    yield from _distributions(gathered.groups)
+    yield from _loads(gathered.groups)
+    yield from courses_of(gathered.groups)
+
+
+# ---------------------------------------------------------------- what is found
+
+
+def _tradeoffs(summaries: Sequence[Summary]) -> Iterator[Picture]:
+    places: dict[str, list[Way]] = {}
+    for summary in summaries:
+        way = _way(summary, summary.estimate("retrievable"), summary.estimate("discovered"))
+        if way is not None:
+            places.setdefault(summary.group.place, []).append(way)
+    if len(places) == 1 and len(summaries) > 1:
+        yield from _by_rarity(summaries)
+    panels = [Panel(place, ways[:SERIES]) for place, ways in places.items()]
+    for first in range(0, len(panels), PANELS):
+        number = f"-{first // PANELS + 1}" if len(panels) > PANELS else ""
+        yield tradeoff(panels[first : first + PANELS], f"tradeoff{number}")
+
+
+def _by_rarity(summaries: Sequence[Summary]) -> Iterator[Picture]:
+    """Of contents with the fewest and with the most copies, if there are several."""
+    copies = sorted({row.copies for summary in summaries for row in summary.by_copies})
+    if len(copies) < 2:
+        return
+    panels = []
+    for count in (copies[0], copies[-1]):
+        ways = []
+        for summary in summaries:
+            row = next((row for row in summary.by_copies if row.copies == count), None)
+            way = row and _way(summary, row.retrievable, row.discovered)
+            if way:
+                ways.append(way)
+        panels.append(Panel(f"{count} {'copy' if count == 1 else 'copies'}", ways[:SERIES]))
+    yield tradeoff(panels, "rare-and-popular", "Rare and popular content")
+
+
+def _way(summary: Summary, retrievable: Estimate | None, discovered: Estimate | None) -> Way | None:
+    messages = summary.estimate("messages")
+    if messages is None or retrievable is None or discovered is None:
+        return None
+    return Way(summary.group.search, messages, retrievable, discovered)
+
+
+def _by_copies(summaries: Sequence[Summary]) -> Iterator[Picture]:
+    if not any(len(summary.by_copies) > 1 for summary in summaries):
+        return
+    series = []
+    some = summaries[: SERIES // 2]
+    apart = any(row.discovered != row.retrievable for each in some for row in each.by_copies)
+    for summary in some:
+        rows, name = summary.by_copies, summary.group.name
+        had = f"{name}: could be had" if apart else name
+        series.append(_over(had, rows, [row.retrievable for row in rows]))
+        if apart:
+            discovered = [row.discovered for row in rows]
+            series.append(_over(f"{name}: discovered", rows, discovered, hollow=True))
+    yield curves(
+        "copies",
+        "Success by number of copies",
+        series,
+        Axis("copies of what is looked for, online or not", logarithmic=True),
+        Axis("queries" if apart else "queries after which a copy could be had", share=True),
+    )
+
+
+def _over(
+    name: str, rows: Sequence[ByCopies], values: Sequence[Estimate], *, hollow: bool = False
+) -> Curve:
+    return Curve(name, [row.copies for row in rows], values, hollow)
+
+
+# ---------------------------------------------------------------- over a swept number
+
+
+@dataclass(frozen=True, slots=True)
+class _Swept:
+    key: str
+    values: tuple[float, ...]
+
+
+def _sweeps(summaries: Sequence[Summary]) -> Iterator[Picture]:
+    swept = _swept(summaries)
+    if swept is None:
+        return
+    for measure, label, file in SWEPT:
+        series: dict[str, list[tuple[float, Estimate]]] = {}
+        for summary in summaries:
+            estimate = summary.estimate(measure)
+            if estimate is not None:
+                rest = summary.group.name_without(swept.key)
+                at = float(summary.group.values[swept.key])
+                series.setdefault(rest, []).append((at, estimate))
+        if not series or len(series) > SERIES:
+            continue
+        steep = swept.values[0] > 0 and swept.values[-1] >= 10 * swept.values[0]
+        lines = []
+        for name, points in series.items():
+            points.sort(key=lambda point: point[0])
+            lines.append(Curve(name, [at for at, _ in points], [told for _, told in points]))
+        words = swept.key.rsplit(".", 1)[-1].replace("_", " ")
+        share = summaries[0].findings[measure].share
+        values = [told.value for line in lines for told in line.y]
+        wide = min(values) > 0 and max(values) >= 10 * min(values)
+        yield curves(
+            f"by-{words.replace(' ', '-')}-{file}",
+            f"{label[0].upper()}{label[1:]}, by {words}",
+            lines,
+            Axis(f"{words} ({swept.key})", logarithmic=steep),
+            Axis(label, logarithmic=wide and not share, share=share),
+        )
+
+
+def _swept(summaries: Sequence[Summary]) -> _Swept | None:
+    """The swept key that has a number everywhere, and the most of them."""
+    best: _Swept | None = None
+    for key in summaries[0].group.values:
+        values = [summary.group.values.get(key) for summary in summaries]
+        if all(isinstance(each, int | float) and not isinstance(each, bool) for each in values):
+            numbers = tuple(sorted({float(each) for each in values if each is not None}))
+            if len(numbers) > 1 and (best is None or len(numbers) > len(best.values)):
+                best = _Swept(key, numbers)
+    return best
+
+
+# ---------------------------------------------------------------- distributions
+
+
+def _distributions(groups: Sequence[Group]) -> Iterator[Picture]:
+    groups = groups[:SERIES]
+    for name, column, title, label, unit in (
+        ("latency", "latency_us", "Time to the first copy", "milliseconds", MILLISECOND_US),
+        ("hops", "hops", "Hops to the first copy", "hops", 1),
+    ):
+        series = []
+        for group in groups:
+            values = np.concatenate([run.found(column) for run in group.runs]) / unit
+            tries = sum(int(run.counted.sum()) for run in group.runs)
+            series.append(Observed(group.name, values, tries))
+        if any(len(each.values) for each in series):
+            known = f"{label} until the asker knew of a copy"
+            if name == "hops":
+                known = "hops from the asker to the first copy"
+            yield cumulative(name, title, series, known, logarithmic=unit > 1)
+
+
+def _loads(groups: Sequence[Group]) -> Iterator[Picture]:
+    series: list[tuple[str, Any]] = []
+    for group in groups[:SERIES]:
+        load = group.runs[0].load("received")
+        if load is not None:
+            series.append((group.name, load))
+    if series:
+        yield lorenz("load", "Who bears the load", series, "share of all messages received")
