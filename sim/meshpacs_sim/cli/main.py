@@ -24,6 +24,8 @@ COMMANDS = {
     "describe": ("describing", "A scenario in words."),
     "run": ("running", "Run a scenario once."),
     "sweep": ("sweeping", "Run a scenario over a grid of values and seeds; goes on where it was."),
+    "plot": ("plotting", "Pictures of a folder of results."),
+    "report": ("reporting", "One page about a folder of results."),
     "keys": ("keys", "Every key of a scenario file, with its default."),
 }
 """Each command's file, and its line in `--help`. A new command is a line here and a file."""

@@ -12,6 +12,10 @@ scenario_file: Decorator = click.argument(
     "scenario", type=click.Path(path_type=Path, dir_okay=False), metavar="SCENARIO.TOML"
 )
 
+results: Decorator = click.argument(
+    "results", type=click.Path(path_type=Path, file_okay=False), metavar="RESULTS"
+)
+
 out: Decorator = click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),

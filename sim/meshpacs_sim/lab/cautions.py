@@ -79,6 +79,13 @@ def _of_one(summary: Summary) -> Iterator[str]:
             "The number of copies online was still changing in the second half of the run (MSER-5):"
             " what is measured is not a steady state."
         )
+    measure = group.scenario.measure
+    wanted = summary.estimate("latency_ms" if measure.of == "latency_us" else measure.of)
+    if measure.half_width and (wanted is None or wanted.relative > measure.half_width):
+        yield (
+            f"The interval around {measure.of} is not as narrow as measure.half_width wants it: the"
+            " queries were used up first."
+        )
     alike = [summary.findings[key].label for key in CHIEF if summary.findings[key].alike]
     if alike:
         yield (

@@ -40,16 +40,17 @@ def comparisons_of(groups: Sequence[Group]) -> list[Comparison]:
 
 def _difference(one: Group, other: Group, column: str) -> Estimate | None:
     """Pairs of runs with the same seed if there are enough; else pairs of queries of such runs."""
+    sure = one.scenario.measure.confidence
     seeds = {run.scenario.seed: run for run in other.runs}
     pairs = [(run, seeds[run.scenario.seed]) for run in one.runs if run.scenario.seed in seeds]
     queries = [_paired(run, its, column) for run, its in pairs]
     queries = [each for each in queries if len(each[0])]
     if len(queries) >= REPLICATIONS:
         means = [[float(each.mean()) for each in side] for side in zip(*queries, strict=True)]
-        return difference_of(means[0], means[1]).difference
+        return difference_of(means[0], means[1], sure).difference
     if not queries:
         return None
-    return run_mean(np.concatenate([mine - its for mine, its in queries])).estimate
+    return run_mean(np.concatenate([mine - its for mine, its in queries]), sure).estimate
 
 
 def _paired(one: Observations, other: Observations, column: str) -> tuple[Floats, Floats]:

@@ -2,18 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
+from meshpacs.model.errors import LocalFault
 from meshpacs_sim.lab.groups import Gathered, Group
 from meshpacs_sim.lab.plots_time import courses_of
-from meshpacs_sim.lab.summaries import MILLISECOND_US, ByCopies, Summary
+from meshpacs_sim.lab.summaries import MILLISECOND_US, ByCopies, Summary, summary_of
 from meshpacs_sim.pictures.curves import Axis, Curve, curves
 from meshpacs_sim.pictures.distributions import Observed, cumulative, lorenz
 from meshpacs_sim.pictures.sheet import SERIES, Picture
 from meshpacs_sim.pictures.tradeoff import Panel, Way, tradeoff
 from meshpacs_sim.statistics.intervals import Estimate
+
+Form = Literal["svg", "png"]
 
 PANELS = 4
 """Panels of one picture, at most: what fits on a page."""
@@ -25,6 +29,42 @@ SWEPT = (
     ("received_max", "messages of the busiest node for 1,000 queries", "busiest"),
 )
 """What is drawn over a swept number: measure, axis, file."""
+
+
+def plot(results: Path, out: Path, form: Form = "svg", only: Sequence[str] = ()) -> list[Path]:
+    """Draw the pictures of a folder that `run` or `sweep` has written, each into its own file.
+
+    The same results give the same bytes.
+
+    Args:
+        results: the folder.
+        out: the folder for the files.
+        form: of the files.
+        only: names of pictures; all if there is none.
+
+    Raises:
+        LocalFault: there are no results, no such picture, or a file cannot be written.
+        Damaged: a table cannot be read.
+    """
+    gathered = Gathered.load(results)
+    drawn = list(pictures_of(gathered, [summary_of(group) for group in gathered.groups]))
+    names = [picture.name for picture in drawn]
+    for name in only:
+        if name not in names:
+            there = f"Of these there are: {', '.join(names)}." if names else ""
+            raise LocalFault(f"{results} has no picture {name!r}.", there)
+    files = []
+    for picture in drawn:
+        if not only or picture.name in only:
+            file = out / f"{picture.name}.{form}"
+            try:
+                out.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(picture.svg() if form == "svg" else picture.png())
+            except OSError as error:
+                fault = f"{file} cannot be written: {error}."
+                raise LocalFault(fault, "Name another --out.") from error
+            files.append(file)
+    return files
 
 
 def pictures_of(gathered: Gathered, summaries: Sequence[Summary]) -> Iterator[Picture]:
@@ -51,7 +91,8 @@ def _tradeoffs(summaries: Sequence[Summary]) -> Iterator[Picture]:
     panels = [Panel(place, ways[:SERIES]) for place, ways in places.items()]
     for first in range(0, len(panels), PANELS):
         number = f"-{first // PANELS + 1}" if len(panels) > PANELS else ""
-        yield tradeoff(panels[first : first + PANELS], f"tradeoff{number}")
+        here = panels[first : first + PANELS]
+        yield tradeoff(here, f"tradeoff{number}", confidence=_sure(summaries))
 
 
 def _by_rarity(summaries: Sequence[Summary]) -> Iterator[Picture]:
@@ -68,7 +109,12 @@ def _by_rarity(summaries: Sequence[Summary]) -> Iterator[Picture]:
             if way:
                 ways.append(way)
         panels.append(Panel(f"{count} {'copy' if count == 1 else 'copies'}", ways[:SERIES]))
-    yield tradeoff(panels, "rare-and-popular", "Rare and popular content")
+    title = "Rare and popular content"
+    yield tradeoff(panels, "rare-and-popular", title, _sure(summaries))
+
+
+def _sure(summaries: Sequence[Summary]) -> float:
+    return summaries[0].group.scenario.measure.confidence
 
 
 def _way(summary: Summary, retrievable: Estimate | None, discovered: Estimate | None) -> Way | None:

@@ -63,7 +63,7 @@ def _course(group: Group, moments: Int64s, column: str) -> list[Estimate]:
     rows = np.array([_shares(run, column)[np.isin(run.moments, moments)] for run in group.runs])
     if len(rows) == 1:
         return [Estimate(value, value, value, 1) for value in rows[0].tolist()]
-    return [mean_of(column) for column in rows.T]
+    return [mean_of(each, group.scenario.measure.confidence) for each in rows.T]
 
 
 def _shares(run: Observations, column: str) -> Floats:

@@ -33,8 +33,9 @@ HEADS = {
 
 
 def report(results: Path, out: Path) -> None:
-    """Write the page about a folder that `run` or `sweep` has written; the same results give the
-    same bytes.
+    """Write the page about a folder that `run` or `sweep` has written.
+
+    The same results give the same bytes.
 
     Raises:
         LocalFault: there are no results, or the page cannot be written.
@@ -83,7 +84,7 @@ def _cautions(cautions: Sequence[str]) -> str:
 def _compared(gathered: Gathered, summaries: Sequence[Summary]) -> str:
     rows = [[each.group.name, *(_cell(each.findings[key]) for key in CHIEF)] for each in summaries]
     heads = ["", *(HEADS[key] for key in CHIEF)]
-    html = page.table(Table("In short, each value above its 95 % interval", heads, rows))
+    html = page.table(Table(f"In short, {_above(summaries)}", heads, rows))
     compared = comparisons_of(gathered.groups)
     if compared:
         rows = [
@@ -107,6 +108,11 @@ def _compared(gathered: Gathered, summaries: Sequence[Summary]) -> str:
     return html
 
 
+def _above(summaries: Sequence[Summary]) -> str:
+    sure = summaries[0].group.scenario.measure.confidence
+    return f"each value above its {100 * sure:g} % interval"
+
+
 def _points(estimate: Estimate | None) -> str:
     if estimate is None:
         return NOTHING
@@ -124,7 +130,7 @@ def _measures(summaries: Sequence[Summary]) -> str:
             if any(cell != NOTHING for cell in cells):
                 rows.append([_sentence(finding.label), *cells])
         heads = ["", *(each.group.name for each in beside)]
-        tables.append(page.table(Table("Each value above its 95 % interval", heads, rows)))
+        tables.append(page.table(Table(f"All, {_above(beside)}", heads, rows)))
     return "".join(tables) + page.paragraphs(
         "“unknown” is an end, or an interval, that so few observations do not bound; – is something"
         " that there was nothing to observe of, or that this fidelity does not tell."

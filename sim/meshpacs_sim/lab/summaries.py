@@ -3,7 +3,7 @@
 docs/SIMULATOR.md, *Measures*, tells what each of them means.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -71,9 +71,32 @@ class Summary:
         return self.findings[key].estimate
 
 
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """The runs of a group, and how sure intervals are to be."""
+
+    each: Sequence[Observations]
+    confidence: float
+
+    def __iter__(self) -> Iterator[Observations]:
+        return iter(self.each)
+
+    def mean(self, values: Sequence[Floats]) -> Batched | None:
+        return mean_over(values, self.confidence)
+
+    def share(self, hits: Sequence[Floats | Bools]) -> Batched | None:
+        return share_over(hits, self.confidence)
+
+    def quantile(self, values: Sequence[Floats], q: float) -> Estimate | None:
+        return quantile_over(values, q, self.confidence)
+
+    def whole(self, values: Sequence[float]) -> Estimate | None:
+        return whole_over(values, self.confidence)
+
+
 def summary_of(group: Group) -> Summary:
     """Every measure of one group."""
-    runs = group.runs
+    runs = _Runs(group.runs, group.scenario.measure.confidence)
     found = [
         *_success(runs),
         *_cost(runs),
@@ -90,7 +113,7 @@ def summary_of(group: Group) -> Summary:
 # ---------------------------------------------------------------- queries
 
 
-def _success(runs: Sequence[Observations]) -> list[Finding]:
+def _success(runs: _Runs) -> list[Finding]:
     up = [run.all_of("copies_up") > 0 for run in runs]
     return [
         _share("discovered", "queries that discovered a holder", runs, "discovered"),
@@ -106,13 +129,13 @@ def _success(runs: Sequence[Observations]) -> list[Finding]:
         _told(
             "not_asked",
             "queries that were never sent, because nobody was online or the asker was too busy",
-            share_over([~run.asked[run.counted] for run in runs]),
+            runs.share([~run.asked[run.counted] for run in runs]),
             share=True,
         ),
     ]
 
 
-def _cost(runs: Sequence[Observations]) -> list[Finding]:
+def _cost(runs: _Runs) -> list[Finding]:
     return [
         _mean("messages", "messages per query", runs),
         _p99("messages_p99", "messages per query: 99th percentile", runs, "messages"),
@@ -122,30 +145,30 @@ def _cost(runs: Sequence[Observations]) -> list[Finding]:
     ]
 
 
-def _speed(runs: Sequence[Observations]) -> list[Finding]:
+def _speed(runs: _Runs) -> list[Finding]:
     def milliseconds(name: str) -> list[Floats]:
         return [run.found(name) / MILLISECOND_US for run in runs]
 
     label = "milliseconds to the first copy"
     hops, latency = [run.found("hops") for run in runs], milliseconds("latency_us")
     return [
-        _told("hops", "hops from the asker to the first copy", mean_over(hops)),
-        _told("latency_ms", f"{label}: mean", mean_over(latency)),
-        Finding("latency_p50_ms", f"{label}: median", quantile_over(latency, 0.5)),
+        _told("hops", "hops from the asker to the first copy", runs.mean(hops)),
+        _told("latency_ms", f"{label}: mean", runs.mean(latency)),
+        Finding("latency_p50_ms", f"{label}: median", runs.quantile(latency, 0.5)),
         Finding(
             "latency_p99_ms",
             f"{label}: 99th percentile",
-            quantile_over(latency, P99),
+            runs.quantile(latency, P99),
         ),
         _told(
             "took_ms",
             "milliseconds until the asker knew that it was over",
-            mean_over(milliseconds("took_us")),
+            runs.mean(milliseconds("took_us")),
         ),
     ]
 
 
-def _disclosure(runs: Sequence[Observations]) -> list[Finding]:
+def _disclosure(runs: _Runs) -> list[Finding]:
     tell = [run.totals["could_tell"] for run in runs if "could_tell" in run.totals]
     return [
         _mean("reached", "nodes per query that learnt that somebody asks for this", runs),
@@ -153,7 +176,7 @@ def _disclosure(runs: Sequence[Observations]) -> list[Finding]:
         Finding(
             "could_tell",
             "nodes that could tell who holds a content without holding it",
-            whole_over(tell),
+            runs.whole(tell),
         ),
     ]
 
@@ -161,7 +184,7 @@ def _disclosure(runs: Sequence[Observations]) -> list[Finding]:
 # ---------------------------------------------------------------- nodes and the whole
 
 
-def _loads(runs: Sequence[Observations]) -> list[Finding]:
+def _loads(runs: _Runs) -> list[Finding]:
     received, sent = (
         f"messages {verb} by a node, for 1,000 queries of the mesh" for verb in ("received", "sent")
     )
@@ -180,7 +203,7 @@ def _loads(runs: Sequence[Observations]) -> list[Finding]:
     for key, label, name, measure in measures:
         loads = [run.load(name) for run in runs]
         values = [measure(load) for load in loads if load is not None]
-        found.append(Finding(key, label, whole_over(values)))
+        found.append(Finding(key, label, runs.whole(values)))
     return found
 
 
@@ -196,7 +219,7 @@ def _p99_of(load: Floats) -> float:
     return float(np.sort(load)[max(0, int(np.ceil(len(load) * P99)) - 1)])
 
 
-def _upkeep(runs: Sequence[Observations]) -> list[Finding]:
+def _upkeep(runs: _Runs) -> list[Finding]:
     def hourly(column: int) -> list[float]:
         rates = []
         for run in runs:
@@ -207,17 +230,17 @@ def _upkeep(runs: Sequence[Observations]) -> list[Finding]:
         return rates
 
     return [
-        Finding("upkeep", "messages of upkeep per node and hour", whole_over(hourly(2))),
-        Finding("upkeep_bytes", "bytes of upkeep per node and hour", whole_over(hourly(3))),
+        Finding("upkeep", "messages of upkeep per node and hour", runs.whole(hourly(2))),
+        Finding("upkeep_bytes", "bytes of upkeep per node and hour", runs.whole(hourly(3))),
     ]
 
 
-def _availability(runs: Sequence[Observations]) -> list[Finding]:
+def _availability(runs: _Runs) -> list[Finding]:
     seen = [run for run in runs if len(run.moments)]
 
     def share(part: str, whole: Callable[[Observations], Floats | int]) -> Estimate | None:
         shares = (run.course(part) / np.maximum(1, whole(run)) for run in seen)
-        return whole_over([float(each.mean()) for each in shares])
+        return runs.whole([float(each.mean()) for each in shares])
 
     held = [run.course("copies") / run.scenario.content.contents for run in seen]
     return [
@@ -242,7 +265,7 @@ def _availability(runs: Sequence[Observations]) -> list[Finding]:
         Finding(
             "copies_held",
             "copies of a content, online or not, over time",
-            whole_over([float(each.mean()) for each in held]),
+            runs.whole([float(each.mean()) for each in held]),
         ),
     ]
 
@@ -250,14 +273,14 @@ def _availability(runs: Sequence[Observations]) -> list[Finding]:
 # ---------------------------------------------------------------- broken down
 
 
-def _by_copies(runs: Sequence[Observations]) -> list[ByCopies]:
+def _by_copies(runs: _Runs) -> list[ByCopies]:
     counts = sorted({int(n) for run in runs for n in run.all_of("copies")[run.counted]})
     rows = []
     for copies in counts:
         among = [run.all_of("copies") == copies for run in runs]
         tried = [run.share("discovered", these) for run, these in zip(runs, among, strict=True)]
         had = [run.share("retrievable", these) for run, these in zip(runs, among, strict=True)]
-        discovered, retrievable = share_over(tried), share_over(had)
+        discovered, retrievable = runs.share(tried), runs.share(had)
         assert discovered is not None
         assert retrievable is not None
         queries = sum(map(len, tried))
@@ -265,17 +288,17 @@ def _by_copies(runs: Sequence[Observations]) -> list[ByCopies]:
     return rows
 
 
-def _kinds(runs: Sequence[Observations]) -> list[Kind]:
+def _kinds(runs: _Runs) -> list[Kind]:
     """By purpose, then type, the most frequent first within a purpose."""
     names = dict.fromkeys((kind[0], kind[1]) for run in runs for kind in run.kinds)
     kinds = []
     for purpose, name in names:
         rates = [_rate(run, purpose, name) for run in runs]
-        messages = whole_over([rate[0] for rate in rates if rate])
+        messages = runs.whole([rate[0] for rate in rates if rate])
         sizes = [rate[1] for rate in rates if rate]
         if messages is not None:
             told = [size for size in sizes if size is not None]
-            size = whole_over(told) if len(told) == len(sizes) else None
+            size = runs.whole(told) if len(told) == len(sizes) else None
             kinds.append(Kind(purpose, name, _from_0(messages) or messages, _from_0(size)))
     return sorted(kinds, key=lambda kind: (kind.purpose, -kind.messages.value, kind.type))
 
@@ -301,23 +324,21 @@ def _from_0(estimate: Estimate | None) -> Estimate | None:
     return replace(estimate, low=0.0)
 
 
-def _share(
-    key: str, label: str, runs: Sequence[Observations], column: str, among: Sequence[Bools] = ()
-) -> Finding:
+def _share(key: str, label: str, runs: _Runs, column: str, among: Sequence[Bools] = ()) -> Finding:
     hits = [run.share(column, *here) for run, here in zip(runs, _each(among, runs), strict=True)]
-    return _told(key, label, share_over(hits), share=True)
+    return _told(key, label, runs.share(hits), share=True)
 
 
-def _each(among: Sequence[Bools], runs: Sequence[Observations]) -> list[tuple[Bools, ...]]:
+def _each(among: Sequence[Bools], runs: _Runs) -> list[tuple[Bools, ...]]:
     return [(each,) for each in among] or [() for _ in runs]
 
 
-def _mean(key: str, label: str, runs: Sequence[Observations], *, share: bool = False) -> Finding:
-    return _told(key, label, mean_over([run.cost(key) for run in runs]), share=share)
+def _mean(key: str, label: str, runs: _Runs, *, share: bool = False) -> Finding:
+    return _told(key, label, runs.mean([run.cost(key) for run in runs]), share=share)
 
 
-def _p99(key: str, label: str, runs: Sequence[Observations], column: str) -> Finding:
-    return Finding(key, label, quantile_over([run.cost(column) for run in runs], P99))
+def _p99(key: str, label: str, runs: _Runs, column: str) -> Finding:
+    return Finding(key, label, runs.quantile([run.cost(column) for run in runs], P99))
 
 
 def _told(key: str, label: str, told: Batched | None, *, share: bool = False) -> Finding:

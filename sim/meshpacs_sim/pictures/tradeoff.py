@@ -17,7 +17,7 @@ from meshpacs_sim.pictures.sheet import (
     refuse_too_many,
     sheet,
 )
-from meshpacs_sim.statistics.intervals import Estimate
+from meshpacs_sim.statistics.intervals import CONFIDENCE, Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,8 +44,14 @@ class Panel:
     ways: Sequence[Way]
 
 
+TITLE = "What is found, and what it costs"
+
+
 def tradeoff(
-    panels: Sequence[Panel], name: str = "tradeoff", title: str = "What is found, and what it costs"
+    panels: Sequence[Panel],
+    name: str = "tradeoff",
+    title: str = TITLE,
+    confidence: float = CONFIDENCE,
 ) -> Picture:
     """Share of queries that succeed, against messages per query on a logarithmic scale.
 
@@ -69,7 +75,7 @@ def tradeoff(
         axes[-1].set_xlabel(
             "messages per query, of all nodes together (a step is ten times as many)"
         )
-        figure.suptitle(_legend(offline), x=0.01, ha="left", fontsize=8.5, color=FAINT)
+        figure.suptitle(_legend(offline, confidence), x=0.01, ha="left", fontsize=8.5, color=FAINT)
         # Names last: what is written beside the panels decides where they are on the sheet.
         for each, panel in zip(axes, panels, strict=True):
             _names(each, panel, names)
@@ -77,8 +83,9 @@ def tradeoff(
     return Picture(name, title, told, figure)
 
 
-def _legend(offline: bool) -> str:
-    words = "Higher: more is found. Further left: less traffic. Bars: 95 % confidence."
+def _legend(offline: bool, confidence: float) -> str:
+    sure = f"{100 * confidence:g} %"
+    words = f"Higher: more is found. Further left: less traffic. Bars: {sure} confidence."
     if offline:
         words += "\nHollow: a holder was found, but none that was online."
     return words

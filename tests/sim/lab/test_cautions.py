@@ -3,6 +3,7 @@
 from meshpacs_sim.lab.cautions import cautions_of
 from meshpacs_sim.lab.groups import Gathered
 from meshpacs_sim.lab.results import Results
+from meshpacs_sim.lab.scenario import Measure
 from meshpacs_sim.lab.searching import AskBall
 from meshpacs_sim.lab.summaries import summary_of
 from tests.sim.lab.invented import Runs, gathered, queries, run, scenario, tables, waves
@@ -106,6 +107,14 @@ def test_few_queries_none_and_those_that_were_never_sent_are_told() -> None:
 def test_a_tail_that_so_few_do_not_bound_is_told() -> None:
     said = told(*(tables(queries(50)) for _ in range(5)))
     assert said == ["The 99th percentile of latency has no upper bound: that takes 368 finds."]
+
+
+def test_an_interval_that_is_wider_than_was_wanted_is_told() -> None:
+    measure = Measure(queries=QUERIES, half_width=0.001, of="messages")
+    runs: Runs = [(run(good(n), scenario(n, measure=measure)), {}) for n in range(5)]
+    whole = Gathered.of(runs)
+    (said,) = cautions_of(whole, [summary_of(group) for group in whole.groups])
+    assert said.startswith("The interval around messages is not as narrow as")
 
 
 def test_what_is_true_of_one_way_alone_names_it() -> None:
