@@ -26,6 +26,7 @@ COMMANDS = {
     "sweep": ("sweeping", "Run a scenario over a grid of values and seeds; goes on where it was."),
     "plot": ("plotting", "Pictures of a folder of results."),
     "report": ("reporting", "One page about a folder of results."),
+    "reproduce": ("reproducing", "Published results, found again."),
     "keys": ("keys", "Every key of a scenario file, with its default."),
 }
 """Each command's file, and its line in `--help`. A new command is a line here and a file."""

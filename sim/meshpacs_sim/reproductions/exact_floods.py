@@ -1,0 +1,55 @@
+"""What a flood costs, to the last message: 2E - (n - 1), and the ball's M(t)."""
+
+from fractions import Fraction
+
+from meshpacs_sim.graphs import identities, lattices, power_laws, random_graphs
+from meshpacs_sim.graphs.csr import Csr
+from meshpacs_sim.graphs.pieces import largest
+from meshpacs_sim.kernel import rounds
+from meshpacs_sim.pictures.curves import Axis, Curve, curves
+from meshpacs_sim.reproductions.finding import Finding, Reproduction, certain, exactly
+from meshpacs_sim.reproductions.published import published
+
+SIZE = 10_000
+WIDEST = 8
+
+
+def meshes() -> dict[str, Csr]:
+    """One of every kind, all connected."""
+    return {
+        "8-regular": random_graphs.regular(SIZE, 8, 1),
+        "Erdős–Rényi, largest piece": largest(random_graphs.erdos_renyi(SIZE, 4.0, 1)),
+        "PLRG, largest piece": largest(power_laws.plrg(SIZE, 1, Fraction(4, 5))),
+        "Barabási–Albert": power_laws.barabasi_albert(SIZE, 3, 1),
+        "Watts–Strogatz": lattices.watts_strogatz(SIZE, 6, 0.1, 1),
+        "grid": lattices.grid(100, 100),
+    }
+
+
+def reproduce() -> Reproduction:
+    """Everyone, and balls of every width, on every kind of mesh."""
+    findings: list[Finding] = []
+    drawn: list[Curve] = []
+    for kind, mesh in meshes().items():
+        asks = 2 * mesh.edge_count - (mesh.size - 1)
+        everyone = rounds.flood(mesh, 0)
+        findings.append(exactly(f"{kind}: Asks to everyone", asks, everyone.messages))
+        repeats = asks - (mesh.size - 1)
+        findings.append(exactly(f"{kind}: repeats", repeats, everyone.duplicates))
+        graph, costs = mesh.graph(), []
+        for ttl in range(1, WIDEST + 1):
+            ball = rounds.flood(mesh, 0, ttl)
+            least = identities.ball_asks_at_least(graph, 0, ttl)
+            asked = len(identities.ball(graph, 0, ttl))
+            findings.append(exactly(f"{kind}: Asks of a ball of {ttl}", least, ball.messages))
+            findings.append(exactly(f"{kind}: nodes in a ball of {ttl}", asked, len(ball.order)))
+            costs.append(certain(ball.messages))
+        drawn.append(Curve(kind, range(1, WIDEST + 1), costs))
+    picture = curves(
+        "exact-floods",
+        "What a ball costs",
+        drawn,
+        Axis("TTL, hops"),
+        Axis("Asks", logarithmic=True),
+    )
+    return Reproduction(published("exact_floods"), findings, [picture])
