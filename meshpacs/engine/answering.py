@@ -6,8 +6,6 @@ evaluated; what is not gets an answer that says why, sealed like any other. A Re
 from what was kept; it is evaluated only where the flood never came, and never sent on.
 """
 
-from dataclasses import replace
-
 from meshpacs.engine.admission import Admission, Ruling
 from meshpacs.engine.asking import query_id_of
 from meshpacs.engine.effects import Effect, KeepBoot, SearchLocal, Send, Visit
@@ -76,7 +74,8 @@ class Answering:
         # its origin has said; and nobody downstream is to blame us for what a sender made up.
         budget_ms = self._budget_ms(body)
         remaining_ms = min(ask.remaining_ms, budget_ms)
-        ask = replace(ask, hops=min(ask.hops, MEMBERS), remaining_ms=remaining_ms)
+        hops = min(ask.hops, MEMBERS)
+        ask = Ask(ask.token, ask.ttl, hops, remaining_ms, ask.body, ask.signature)
         if best is not None:
             # A larger remaining TTL than any before: forwarded again, never evaluated again. The
             # body is the one that was verified; the signature came anew.

@@ -16,8 +16,9 @@ class Attendance:
     def heard(self, node: NodeId, now: Micros) -> None:
         """Something came from this member: over its link, or an answer that it signed."""
         self._heard[node] = now
-        self._silent.pop(node, None)
-        self._knocked.pop(node, None)
+        if node in self._silent:
+            del self._silent[node]
+            self._knocked.pop(node, None)
 
     def missed(self, node: NodeId) -> None:
         """This member missed a deadline: it is not waited for until it is heard again."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol, TypeVar, assert_never
 
 from meshpacs.engine.admission import Admission
-from meshpacs.engine.agenda import Agenda
+from meshpacs.engine.agenda import Agenda, Alarm
 from meshpacs.engine.answering import Answering
 from meshpacs.engine.asking import Asking
 from meshpacs.engine.attendance import Attendance
@@ -137,7 +137,7 @@ class Engine:
         self._asking = Asking(mesh, boot, roll, wall, peers, notary, settings)
         self._inquiries = Inquiries(roll, wall, peers, attendance, flood.token, settings)
         self._overlay = Overlay(roll, peers, Draws(seed, node), settings)
-        self._agendas: tuple[Agenda[NodeId] | Agenda[QueryId] | Agenda[int], ...] = (
+        self._alarm = Alarm(
             flood.watches,
             flood.deadlines,
             peers.agenda,
@@ -163,8 +163,7 @@ class Engine:
     ) -> list[Effect]:
         """The roster has changed: hang up on whoever is no member any more, meet the new."""
         gone = [node for node in self._roll.members if node not in members]
-        self._roll.members = members
-        self._roll.head = roster_head
+        self._roll.change(members, roster_head)
         for peer in self.peers.all():
             self._compare(peer)
         effects: list[Effect] = []
@@ -379,12 +378,7 @@ class Engine:
 
     def next_deadline(self) -> Micros | None:
         """When to call `wake`; None for never."""
-        earliest = None
-        for agenda in self._agendas:
-            when = agenda.next()
-            if when is not None and (earliest is None or when < earliest):
-                earliest = when
-        return earliest
+        return self._alarm.due()
 
     def open_work(self) -> dict[str, int]:
         """What is open, by name; all 0 once the deadline of every query has passed."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from meshpacs.engine.agenda import Agenda
 from meshpacs.engine.attendance import Attendance
 from meshpacs.engine.effects import Effect, Send
-from meshpacs.engine.peers import Peers
+from meshpacs.engine.peers import Peer, Peers
 from meshpacs.engine.settings import Settings
 from meshpacs.engine.trails import Pass, Trails
 from meshpacs.model.ids import MILLISECOND, Micros, NodeId, QueryId
@@ -125,7 +125,7 @@ class Flood:
         if not ball or ask.ttl > 0:
             for peer in self._peers.all():
                 if peer.node != parent and peer.carries:
-                    effects += self._forward(number, wave, ask, peer.node, now, ball=ball)
+                    effects += self._forward(number, wave, ask, peer, now, ball=ball)
                 elif peer.node != parent and peer.lags:
                     self._hint(wave, peer.node)
         children = tuple(wave.children.values())
@@ -134,17 +134,18 @@ class Flood:
         return number, effects + self._settle(number, wave)
 
     def _forward(
-        self, number: int, wave: Wave, ask: Ask, peer: NodeId, now: Micros, *, ball: bool
+        self, number: int, wave: Wave, ask: Ask, to: Peer, now: Micros, *, ball: bool
     ) -> list[Effect]:
-        known = self._peers.get(peer)
-        assert known is not None
-        remaining_ms = ask.remaining_ms - (known.rtt_us + self._settings.hop_us) // MILLISECOND
+        peer = to.node
+        remaining_ms = ask.remaining_ms - (to.rtt_us + self._settings.hop_us) // MILLISECOND
         if self._attendance.silent(peer) or remaining_ms <= 0:
             self._hint(wave, peer)
             return []
         token = self.token()
         wave.children[token] = peer
-        branches = self._branches.setdefault(peer, _Branches())
+        branches = self._branches.get(peer)
+        if branches is None:
+            branches = self._branches[peer] = _Branches()
         branches.open[token] = number
         branches.unacknowledged[token] = now
         if peer not in self.watches:

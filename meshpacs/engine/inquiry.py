@@ -144,6 +144,12 @@ class Inquiries:
             effects.append(DeliverRows(inquiry.query_id, answer.node, rows))
         return effects + self._finish_if_over(inquiry, inquiry.asked_us + answer.took_us)
 
+    def _lacks(self, inquiry: Inquiry) -> bool:
+        """Whether an answer is still expected of anybody."""
+        # Counting tells as long as there are too few. It cannot tell that there are enough: of
+        # those who have answered some may be no members any more.
+        return len(inquiry.answers) < self._roll.answerers or bool(self._unaccounted(inquiry))
+
     def _unaccounted(self, inquiry: Inquiry) -> list[NodeId]:
         return [
             node
@@ -281,7 +287,7 @@ class Inquiries:
     def _finish_if_over(self, inquiry: Inquiry, now: Micros) -> list[Effect]:
         local = self._roll.answering and self._roll.node not in inquiry.answers
         asked = inquiry.recalling and not inquiry.recalls and not inquiry.waiting
-        if self._unaccounted(inquiry) and (local or not asked):
+        if (local or not asked) and self._lacks(inquiry):
             return []
         return self._finish(inquiry, now)
 

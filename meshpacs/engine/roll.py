@@ -14,6 +14,18 @@ class Roll:
         self.node = node
         self.members = members
         self.head = head
+        self._answerers: int | None = None
+
+    def change(self, members: Mapping[NodeId, Member], head: Digest) -> None:
+        """Take these for the members from now on."""
+        self.members, self.head, self._answerers = members, head, None
+
+    @property
+    def answerers(self) -> int:
+        """How many members a query expects an answer of. Counted once for each roster."""
+        if self._answerers is None:
+            self._answerers = sum(member.answers for member in self.members.values())
+        return self._answerers
 
     def __len__(self) -> int:
         """How many members there are."""

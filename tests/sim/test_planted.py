@@ -69,8 +69,8 @@ HARMFUL: dict[str, tuple[object, str, str, str, str, tuple[str, ...], int]] = {
     "hops are believed": (
         Answering,
         "ask",
-        "hops=min(ask.hops, MEMBERS)",
-        "hops=ask.hops",
+        "hops = min(ask.hops, MEMBERS)",
+        "hops = ask.hops",
         "TtlAndTimeFall",
         ("liar",),
         0,

@@ -1,4 +1,8 @@
-"""What can happen next: the things that lie on the world's heap."""
+"""What can happen next: the things that lie on the world's heap.
+
+Nothing changes them, but they are not frozen: to make a frozen one takes twice as long, and one
+is made for every message.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +13,7 @@ from meshpacs.model.ids import QueryId
 from meshpacs.wire.messages import Message
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrive:
     """A message comes off a control link."""
 
@@ -19,7 +23,7 @@ class Arrive:
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fin:
     """The other side has closed this link, or never knew it."""
 
@@ -27,7 +31,7 @@ class Fin:
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Knock:
     """Somebody dials."""
 
@@ -35,7 +39,7 @@ class Knock:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Accepted:
     """The dial has become a link."""
 
@@ -44,7 +48,7 @@ class Accepted:
     serial: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Refused:
     """Nobody listens there: the machine is up, the node is not."""
 
@@ -52,7 +56,7 @@ class Refused:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A message comes by a direct link, one dialled for the purpose (`Visit`)."""
 
@@ -62,7 +66,7 @@ class Call:
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Heard:
     """A direct link has come about; the caller need not wait any more."""
 
@@ -70,7 +74,7 @@ class Heard:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TimeOut:
     """A dial or a visit has waited long enough."""
 
@@ -78,7 +82,7 @@ class TimeOut:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
     """The disk has answered."""
 
@@ -90,7 +94,7 @@ class Found:
     failed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wake:
     """The engine asked to be woken."""
 
@@ -99,7 +103,7 @@ class Wake:
     """Only the host's latest alarm wakes it; earlier settings have been moved."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Script:
     """What no host does. What the scenario does comes before all else of that moment."""
 

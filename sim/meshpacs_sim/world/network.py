@@ -108,7 +108,8 @@ class Network:
 
     def control(self, src: int, dst: int) -> Channel:
         """The direction of their control links, whichever of these is up."""
-        return self._channel(self._control, src, dst)
+        known = self._control.get((src, dst))  # looked up here, as nearly all are known
+        return self._channel(self._control, src, dst) if known is None else known
 
     def direct(self, src: int, dst: int) -> Channel:
         """The direction of their direct links, and of the dials for all links."""
@@ -129,7 +130,7 @@ class Network:
 
     def post(self, channel: Channel, act: Act, now: Micros) -> bool:
         """Send something on its way; False if the outbox was full and the message is dropped."""
-        if isinstance(act, Arrive | Call) and (channel.clogs or channel.pace_us):
+        if (channel.clogs or channel.pace_us) and isinstance(act, Arrive | Call):
             # Rows may not use the slots that are kept for everything else (limits.py).
             slots = OUTBOX_SLOTS - OUTBOX_CONTROL_SLOTS * isinstance(act.message, Part)
             if channel.backlog(now) >= slots:
@@ -138,7 +139,7 @@ class Network:
         if channel.clogs:
             channel.waiting.append(act)
             return True
-        if isinstance(act, Arrive | Fin) and act.serial <= channel.vanished:
+        if channel.vanished and isinstance(act, Arrive | Fin) and act.serial <= channel.vanished:
             return True
         self.launch(channel, act, now)
         return True

@@ -165,7 +165,8 @@ class Switchboard:
     def post(self, host: Host, dst: int, message: Message) -> None:
         """Post a message on the control link; without a link it is dropped."""
         world, serial = self._world, host.links.get(dst, UNLINKED)
-        message = self._confessed(host, dst, message)
+        if host.cut:
+            message = self._confessed(host, dst, message)
         for hear in world.on_sent:
             hear(world.now, host.index, dst, message, serial)
         if serial:
@@ -175,7 +176,7 @@ class Switchboard:
 
     def _confessed(self, host: Host, dst: int, message: Message) -> Message:
         """A Closed that follows dropped parts names who dropped them. PROTOCOL 5.2."""
-        if host.cut and isinstance(message, Closed) and (dst, message.token) in host.cut:
+        if isinstance(message, Closed) and (dst, message.token) in host.cut:
             del host.cut[dst, message.token]
             hints = (host.node, *message.unreached)
             return replace(message, unreached=hints[:UNREACHED_HINTS])
