@@ -16,7 +16,7 @@ KINDS: tuple[tuple[Kind, float], ...] = (
     ("weibull", 2.0),
     ("pareto", 3.0),
 )
-COUNT = 20_000
+COUNT = 8_000
 
 
 def unit_mean(kind: Kind, shape: float) -> float:
@@ -59,7 +59,7 @@ def test_lengths_have_the_mean_asked_for_whatever_the_tail(kind: Kind, shape: fl
 
 
 @pytest.mark.parametrize(("kind", "shape"), KINDS)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_drawn_lengths_are_spread_as_theory_has_them(kind: Kind, shape: float, seed: int) -> None:
     lengths = Lengths(kind, HOUR, shape)
     drawn = sorted(lengths.length(draw(seed, at, 0, 0)) for at in range(COUNT))

@@ -70,8 +70,8 @@ def test_somebody_comes_a_little_early_and_goes_a_little_late() -> None:
 def test_some_machines_are_never_switched_off_and_some_evenings_are_forgotten() -> None:
     churn = OfficeHours(ragged_us=0, stay_on_percent=25, left_on_percent=10)
     always, nights, evenings = 0, 0, 0
-    for node in range(300):
-        spans = [span for span, _ in zip(churn.spans(1, node), range(20), strict=False)]
+    for node in range(150):
+        spans = [span for span, _ in zip(churn.spans(1, node), range(15), strict=False)]
         if spans == [Span(0, FOREVER)]:
             always += 1
             continue
@@ -82,7 +82,7 @@ def test_some_machines_are_never_switched_off_and_some_evenings_are_forgotten() 
             nights += open_days - 1
             evenings += open_days
     # Four standard deviations.
-    assert 45 < always < 105
+    assert 17 < always < 58
     assert 0.08 < nights / evenings < 0.12
 
 

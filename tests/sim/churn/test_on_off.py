@@ -10,7 +10,7 @@ from meshpacs_sim.world.churn.on_off import OnOff
 from meshpacs_sim.world.churn.schedule import Presence, Schedule, schedule
 
 HOUR = 3_600_000_000
-NODES = 400
+NODES = 200
 
 
 def within(shares: list[float], theory: float, seed: int) -> None:

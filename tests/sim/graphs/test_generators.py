@@ -103,10 +103,10 @@ def test_regular_graphs_of_six_nodes_are_about_as_likely() -> None:
 
     Switchings are not exactly uniform, but far from missing one of them.
     """
-    seen = Counter(random_graphs.regular(6, 3, seed).graph().edges for seed in range(1_400))
+    seen = Counter(random_graphs.regular(6, 3, seed).graph().edges for seed in range(700))
     assert len(seen) == 70
-    assert min(seen.values()) > 3
-    assert max(seen.values()) < 60
+    assert min(seen.values()) > 1
+    assert max(seen.values()) < 30
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -117,10 +117,10 @@ def test_a_random_graph_is_that_of_the_world_where_it_is_connected(seed: int) ->
 
 
 def test_every_set_of_pairs_is_as_likely_in_a_random_graph() -> None:
-    seen = Counter(random_graphs.erdos_renyi(4, 1.5, seed).graph().edges for seed in range(2_000))
-    # 20 sets of 3 of the 6 pairs, 100 times each; chi squared of 19 degrees, 1 in 10,000 above 52.
+    seen = Counter(random_graphs.erdos_renyi(4, 1.5, seed).graph().edges for seed in range(1_000))
+    # 20 sets of 3 of the 6 pairs, 50 times each; chi squared of 19 degrees, 1 in 10,000 above 52.
     assert len(seen) == 20
-    assert sum((count - 100) ** 2 / 100 for count in seen.values()) < 52
+    assert sum((count - 50) ** 2 / 50 for count in seen.values()) < 52
 
 
 def test_a_random_graph_may_be_empty_or_hold_every_pair() -> None:
