@@ -62,7 +62,8 @@ def erdos_renyi(size: int, mean_degree: float, seed: int) -> Csr:
     chance = Chance(seed, b"random/0")
     one, other = np.zeros(0, np.int64), np.zeros(0, np.int64)
     while len(one) < edges:
-        more = 2 * (edges - len(one)) + 64
+        # Of few edges among many pairs nearly all are new; the last of all pairs come slowly.
+        more = max(edges - len(one), edges // 8) + 64
         ends = chance.below("end", size, 2 * more).reshape(-1, 2)
         one, other = np.concatenate((one, ends[:, 0])), np.concatenate((other, ends[:, 1]))
         good = (one != other) & firsts(keys(size, one, other))

@@ -44,7 +44,7 @@ class Imported:
 
 
 def read_snap(path: Path, edges_most: int = EDGES_MOST) -> Imported:
-    """Read a whole edge list; about a second for each million of edges.
+    """Read a whole edge list; about three seconds for each million of edges.
 
     Raises:
         LocalFault: no such file, a line that is no edge, or too many of them; it names the line.

@@ -1,7 +1,7 @@
 """What a graph is like in numbers: degrees, pieces, paths, clustering.
 
 Exact for small graphs; for large ones paths and triangles are sampled by counter-based chance, so
-that the same seed gives the same numbers. All are quotients of integers, rounded once.
+that the same seed gives the same numbers. All are quotients of integers.
 """
 
 import math
@@ -15,6 +15,7 @@ from meshpacs_sim.graphs.csr import Csr
 from meshpacs_sim.graphs.pairs import Bools, Int64s, among
 from meshpacs_sim.graphs.paths import Paths
 from meshpacs_sim.graphs.pieces import largest, pieces
+from meshpacs_sim.statistics.inequality import gini_of
 
 EXACT_NODES = 2_000
 """Up to so many nodes of the largest piece paths lead from all of them: about a second."""
@@ -30,7 +31,7 @@ WEDGES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
+class Traits:
     """Of one graph."""
 
     name: str
@@ -71,7 +72,7 @@ class Statistics:
     """Both were counted; otherwise each is the share of sampled pairs."""
 
 
-def statistics(
+def traits_of(
     csr: Csr,
     seed: int = 0,
     *,
@@ -79,7 +80,7 @@ def statistics(
     exact_wedges: int = EXACT_WEDGES,
     origins: int = ORIGINS,
     wedges: int = WEDGES,
-) -> Statistics:
+) -> Traits:
     """The numbers of one graph; `seed` draws what is sampled.
 
     Raises:
@@ -87,14 +88,14 @@ def statistics(
     """
     if not csr.size:
         raise ValueError(f"{csr.name} has no nodes to describe")
-    chance = Chance(seed, b"statistics")
+    chance = Chance(seed, b"traits")
     counts = np.bincount(csr.degrees)
     counted = tuple((d, int(counts[d])) for d in np.flatnonzero(counts).tolist())
     of_piece = np.bincount(pieces(csr))
     paths = _paths(largest(csr), chance, exact_nodes, origins)
     exact = int((csr.degrees**2).sum()) <= exact_wedges
     clustering, transitivity = _counted(csr) if exact else _sampled(csr, chance, wedges)
-    return Statistics(
+    return Traits(
         name=csr.name,
         nodes=csr.size,
         edges=csr.edge_count,
@@ -102,7 +103,7 @@ def statistics(
         degree_mean=2 * csr.edge_count / csr.size,
         degree_median=int(np.sort(csr.degrees)[(csr.size - 1) // 2]),
         degree_most=counted[-1][0],
-        degree_gini=gini(csr.degrees),
+        degree_gini=gini_of(csr.degrees),
         degree_counts=counted,
         assortativity=_assortativity(csr, counted),
         pieces=int((of_piece > 0).sum()),
@@ -116,17 +117,6 @@ def statistics(
         transitivity=transitivity,
         clustering_exact=exact,
     )
-
-
-def gini(shares: Int64s) -> float:
-    """Gini's coefficient of non-negative integers; 0 if there are none or all are 0."""
-    # Python's integers: bytes times ranks times nodes do not fit in 64 bits.
-    rising = np.sort(shares).tolist()
-    count, total = len(rising), sum(rising)
-    if not total:
-        return 0.0
-    weighted = sum(rank * share for rank, share in enumerate(rising, 1))
-    return float((2 * weighted - (count + 1) * total) / (count * total))
 
 
 def _assortativity(csr: Csr, counted: tuple[tuple[int, int], ...]) -> float | None:
