@@ -332,3 +332,43 @@ def test_a_ball_says_who_is_outside_and_asks_nobody_there() -> None:
     world.finish(asking)
     assert others(world, asking) == dict.fromkeys(range(3, 10), Status.OUTSIDE)
     assert report_of(asking).complete
+
+
+# ---------------------------------------------------------------- a lost disk
+
+
+def test_who_has_lost_its_disk_answers_without_rows_and_its_questions_are_heard() -> None:
+    seed = 5
+    world = World(
+        seed,
+        mesh(6, seed),
+        cellars=[clinic(seed, host, 8) for host in range(6)],
+        observers=safety(),
+        relink_us=SECOND,
+    )
+    world.run(20 * SECOND)
+    before = answered(world, origin=2)
+    faults.crash(world, 3)
+    faults.lose_disk(world, 3)
+    world.run(world.now + 5 * SECOND)
+    faults.restart(world, 3)
+    world.run(world.now + 60 * SECOND)
+    after = answered(world, origin=2)
+    assert not others(world, after)
+    assert len(before.rows[world.hosts[3].node]) == 8
+    assert not after.rows.get(world.hosts[3].node)
+    assert not others(world, answered(world, origin=3))
+    assert liveness.outdated(world) == []
+
+
+def test_who_has_lost_its_disk_while_its_clock_was_behind_is_known_to_be_unheard() -> None:
+    world = World(5, mesh(5, 5), observers=safety(), relink_us=SECOND)
+    world.run(10 * SECOND)
+    answered(world, origin=3)
+    faults.crash(world, 3)
+    faults.lose_disk(world, 3)
+    faults.set_clock(world, 3, -100 * SECOND)
+    world.run(world.now + 5 * SECOND)
+    faults.restart(world, 3)
+    world.run(world.now + 30 * SECOND)
+    assert liveness.outdated(world) == [3]

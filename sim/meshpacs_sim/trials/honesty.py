@@ -87,7 +87,7 @@ class RecalledByItsOrigin(Checker):
 class BootsDoNotFall(_Bodied):
     """No archive is searched for an earlier life's query, once the next was heard. PROTOCOL 4.5.
 
-    Except at a node that was rolled back: it has forgotten what it had heard.
+    Except at a node that was rolled back or has lost its disk: it has forgotten what it had heard.
     """
 
     def begin(self, world: "World") -> None:
@@ -96,8 +96,8 @@ class BootsDoNotFall(_Bodied):
         self._highest: dict[tuple[int, NodeId], int] = {}
 
     def troubled(self, now: Micros, what: str) -> None:
-        """An old copy takes the place of what was known."""
-        if what.startswith("roll_back "):
+        """An old copy, or nothing, takes the place of what was known."""
+        if what.startswith(("roll_back ", "lose_disk ")):
             index = int(what.split()[1])
             self._highest = {key: boot for key, boot in self._highest.items() if key[0] != index}
 

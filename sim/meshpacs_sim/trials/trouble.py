@@ -21,6 +21,7 @@ PATTERNS = ("*", "*a*", "Bodel^*", "Nobody^*")
 FAULTS = (
     "crash", "dark", "freeze", "partition", "snap", "half_open", "clog", "slow", "slow_disk",
     "broken_disk", "stuck_disk", "clock", "roll_back", "liar", "flood",
+    "lose_disk",
 )  # fmt: skip
 
 FLOOD = 110
@@ -76,6 +77,7 @@ class Trouble:
             "roll_back": self._roll_back,
             "liar": self._lie,
             "flood": self._flood,
+            "lose_disk": self._lose_disk,
         }
 
     # ------------------------------------------------------------ the night's rhythm
@@ -173,6 +175,14 @@ class Trouble:
             return None
         faults.crash(world, host)
         faults.roll_back(world, host)
+        return lambda: self._begin_again(host)
+
+    def _lose_disk(self) -> Mend | None:
+        world, host = self._world, self._host()
+        if world.hosts[host].engine is None:
+            return None
+        faults.crash(world, host)
+        faults.lose_disk(world, host)
         return lambda: self._begin_again(host)
 
     def _freeze(self) -> Mend | None:

@@ -58,6 +58,27 @@ class Shelves:
         return tuple(found[: query.limit]), len(found) > query.limit
 
 
+class Growing(Shelves):
+    """An archive that new studies come to, and that finds one patient's by their number."""
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+        super().__init__(())
+        self._by_patient: dict[str, list[Record]] = {}
+
+    def add(self, record: Record) -> None:
+        """A study has been stored; what was found before may be found no more."""
+        self._held += ((record, _state(record)),)
+        self._by_patient.setdefault(str(record[PATIENT_ID][0]), []).append(record)
+        self._found.clear()
+
+    def _look(self, query: Query) -> tuple[tuple[Row, ...], bool]:
+        patient = dict(query.keys).get(PATIENT_ID, ())
+        if len(patient) == 1 and isinstance(patient[0], str) and patient[0].isalnum():
+            return Shelves(self._by_patient.get(patient[0], ())).search(query)
+        return super()._look(query)
+
+
 class Canned:
     """The same rows whatever is asked: for counting messages, not matches."""
 

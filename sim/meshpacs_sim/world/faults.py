@@ -2,6 +2,7 @@
 
 from meshpacs.model.ids import Micros
 from meshpacs_sim.world.acts import Fin
+from meshpacs_sim.world.cellar import Canned
 from meshpacs_sim.world.flooders import Flooder
 from meshpacs_sim.world.hosts import Asking, Copy, Host, Liar
 from meshpacs_sim.world.world import EPOCH_US, World
@@ -74,6 +75,17 @@ def roll_back(world: World, index: int) -> None:
         host.stored_boot = host.copy.stored_boot
         host.kept_boots = dict(host.copy.kept_boots)
         host.kept_roster = list(host.copy.kept_roster)
+
+
+def lose_disk(world: World, index: int) -> None:
+    """A node that is down finds its home empty but for its key, which was printed or copied.
+
+    Its archive, its boot number, what it had heard of others and the roster are gone for good.
+    """
+    host = world.hosts[index]
+    world.tell("troubled", f"lose_disk {index}")
+    host.stored_boot, host.kept_boots, host.kept_roster = 0, {}, []
+    host.cellar = Canned()
 
 
 # ---------------------------------------------------------------- members that mean harm

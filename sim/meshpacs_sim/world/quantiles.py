@@ -6,8 +6,12 @@ digit (General Decimal Arithmetic, IEEE 754-2008), and rounded to integers. Noth
 quantile is ever drawn: for 4,096 slots, the rarest 1 in 8,192 at either end is cut off.
 """
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from decimal import Context, Decimal, localcontext
 from functools import lru_cache
+from itertools import accumulate
+from math import gcd
 
 SLOTS = 4096
 """Quantiles in a table: the tails end at 1 in 8,192. A guess at what is fine enough."""
@@ -36,12 +40,43 @@ def exponential() -> tuple[int, ...]:
         )
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def lognormal(median: int, sigma_percent: int) -> tuple[int, ...]:
     """Quantiles of exp(N(ln median, sigma)), rounded down to integers of the median's unit."""
     with localcontext(_EXACT):
         sigma = Decimal(sigma_percent) / 100
         return tuple(int(median * (sigma * z).exp()) for z in _normal())
+
+
+@lru_cache(maxsize=8)
+def popularity(size: int, exponent_percent: int) -> tuple[int, ...]:
+    """Running sums of Zipf's weights: of rank r, r to the power of minus the exponent.
+
+    Each weight is rounded down to a whole number of 1 / 2^40, and is at least one of them.
+    """
+    shared = gcd(exponent_percent, 100)
+    above, below = exponent_percent // shared, 100 // shared
+    return tuple(accumulate(_power(rank, above, below) for rank in range(1, size + 1)))
+
+
+def rank_of(running: Sequence[int], bits: int) -> int:
+    """Which rank 64 bits of chance choose, by running sums of weights; the first is 0."""
+    return bisect_right(running, bits * running[-1] >> 64)
+
+
+def _power(rank: int, above: int, below: int) -> int:
+    """2^40 rank^(-above / below), rounded down: a guess by floats, mended by integers."""
+    weight = int(rank ** (-above / below) * _ONE)
+    # weight^below rank^above <= 2^(40 below) says exactly whether it is too large.
+    base, most = rank**above, _ONE**below
+    while weight**below * base > most:
+        weight -= 1
+    while (weight + 1) ** below * base <= most:
+        weight += 1
+    return max(weight, 1)
+
+
+_ONE = 1 << 40
 
 
 @lru_cache(maxsize=1)
