@@ -175,7 +175,8 @@ def test_hosts_stand_for_machines_that_are_drawn_each_for_one(tmp_path: Path) ->
     ("text", "what"),
     [
         ("", "holds no round trips"),
-        ("0 1\n1 0 3\n", "line 2: has 3 numbers"),
+        ("0 1\n1 0 3\n", "line 2: has 3 numbers, and the first line 2"),
+        ("0 1\n1 0\n2 1\n", "has 3 lines of 2 numbers"),
         ("1 2 3\n1 2\n", "line 2: has 2 words"),
         ("1 two 3\n", "line 1: 'two' is no machine's number"),
         ("1 2 3\n\n# so\n2 3 x\n", "line 4: 'x' is no round trip"),

@@ -273,6 +273,23 @@ def test_what_waits_for_a_clogged_road_had_not_left_and_goes_in_order_later() ->
     assert nonces(roads) == list(range(7))
 
 
+def test_a_clogged_road_holds_no_more_bytes_than_an_outbox_and_has_room_again_later() -> None:
+    roads = Roads(on(Line(0, 100_000_000)))
+    road = roads.road(0, 1)
+    most = OUTBOX_BYTES // weight(part(65_536))
+    for _ in range(3):
+        roads.network.clog(road)
+        assert [roads.post(0, 1, part(65_536)) for _ in range(most + 3)].count(True) == most
+        roads.network.unclog(road, roads.now)
+        roads.run()
+    assert len(roads.came) == 3 * most
+    roads.network.clog(road)
+    roads.post(0, 1, part(65_536))
+    roads.network.died(0)
+    roads.network.unclog(road, roads.now)
+    assert roads.network._pipe(road).bytes == 0
+
+
 def test_nobody_waits_behind_a_call_that_is_still_being_dialled() -> None:
     roads = Roads(on(Line(0, 1_000_000)))
     call = Call(1, Ping(1))

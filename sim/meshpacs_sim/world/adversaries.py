@@ -1,11 +1,11 @@
-# ruff: noqa: ARG002 - every liar is handed the same, wanted or not.
+# ruff: noqa: ARG002, ARG005 - every liar is handed the same, wanted or not.
 """Members that mean harm, as a scenario describes them: how many, of which kind, from when on.
 
 Who they are is drawn from the seed in one order for all kinds, so that a larger share holds the
 smaller one, and runs with and without them can be compared.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +14,7 @@ from meshpacs.model.ids import SECOND, Micros
 from meshpacs.wire.messages import Ask, Message, Part
 from meshpacs_sim.world import faults
 from meshpacs_sim.world.flooders import Flooder
+from meshpacs_sim.world.hosts import Liar as Tongue
 from meshpacs_sim.world.liars import Liar
 from meshpacs_sim.world.world import World
 
@@ -44,10 +45,7 @@ class Droppers:
 
     def enlist(self, world: World, spared: Collection[int] = ()) -> tuple[int, ...]:
         """Who they are; none of the spared."""
-        chosen = _chosen(world, self.percent, spared)
-        for host in chosen:
-            world.at(self.from_us, partial(faults.lie, world, host, Dropper()))
-        return chosen
+        return _begin_lying(world, self, spared, lambda host: Dropper())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +63,7 @@ class Liars:
 
     def enlist(self, world: World, spared: Collection[int] = ()) -> tuple[int, ...]:
         """Who they are; none of the spared. Each plays tricks of its own."""
-        chosen = _chosen(world, self.percent, spared)
-        for host in chosen:
-            world.at(self.from_us, partial(faults.lie, world, host, Liar(world, host, 0)))
-        return chosen
+        return _begin_lying(world, self, spared, lambda host: Liar(world, host, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +115,15 @@ ADVERSARIES: dict[str, type[Droppers | Liars | Flooders]] = {
     "flood": Flooders,
 }
 """By the names that scenarios use."""
+
+
+def _begin_lying(
+    world: World, plan: Droppers | Liars, spared: Collection[int], make: Callable[[int], Tongue]
+) -> tuple[int, ...]:
+    chosen = _chosen(world, plan.percent, spared)
+    for host in chosen:
+        world.at(plan.from_us, partial(faults.lie, world, host, make(host)))
+    return chosen
 
 
 def _possible(percent: int, from_us: Micros) -> None:

@@ -14,9 +14,10 @@ the median of all that were, and is counted.
 """
 
 import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, islice
 from pathlib import Path
 
 from meshpacs.model.errors import LocalFault
@@ -61,33 +62,32 @@ def read(file: str, unit: str = "us") -> Delays:
     """
     if unit not in UNITS:
         raise LocalFault(f"{unit} is no unit of {file}.", f"Use one of {', '.join(UNITS)}.")
+    reader = _Reader(file, UNITS[unit])
     try:
-        text = Path(file).read_text(encoding="utf-8")
+        with Path(file).open(encoding="utf-8") as text:
+            lines = _lines(text)
+            first = list(islice(lines, 4))
+            lines = chain(first, lines)
+            size, flat = reader.matrix(lines) if _is_matrix(first) else reader.pairs(lines)
     except (OSError, UnicodeDecodeError) as error:
         raise LocalFault(f"{file} cannot be read: {error}.") from error
-    lines = list(_lines(text))
-    if not lines:
-        raise LocalFault(f"{file} holds no round trips.")
-    reader = _Reader(file, UNITS[unit])
-    size, flat = reader.matrix(lines) if _is_matrix(lines) else reader.pairs(lines)
     return _whole(file, size, flat)
 
 
-def _lines(text: str) -> Iterator[_Line]:
+def _lines(text: Iterable[str]) -> Iterator[_Line]:
     """Numbered lines as words; commas separate as spaces do."""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text, 1):
         words = line.partition("#")[0].replace(",", " ").split()
         if words and words[0] not in _PASSED_OVER:
             yield number, words
 
 
-def _is_matrix(lines: list[_Line]) -> bool:
+def _is_matrix(first: list[_Line]) -> bool:
     """A first line of three words begins pairs, unless three lines with zeros across are all."""
-    width = len(lines[0][1])
-    if width != 3:
+    if first and len(first[0][1]) != 3:
         return True
-    square = len(lines) == 3 and all(len(words) == 3 for _, words in lines)
-    return square and all(words[row] in {"0", "0.0"} for row, (_, words) in enumerate(lines))
+    square = len(first) == 3 and all(len(words) == 3 for _, words in first)
+    return square and all(words[row] in {"0", "0.0"} for row, (_, words) in enumerate(first))
 
 
 class _Reader:
@@ -95,19 +95,32 @@ class _Reader:
         self._file = file
         self._unit = unit
 
-    def matrix(self, lines: list[_Line]) -> tuple[int, "array.array[int]"]:
+    def matrix(self, lines: Iterable[_Line]) -> tuple[int, "array.array[int]"]:
         """A line a machine."""
-        size = len(lines)
-        self._bounded(size, lines[-1][0])
+        size = rows = 0
         flat = array.array("i")
         for number, words in lines:
+            size = size or len(words)
+            rows += 1
+            self._bounded(max(size, rows), number)
             if len(words) != size:
-                what = f"has {len(words)} numbers, and the file {size} lines"
-                raise self._wrong(number, what, "A matrix has as many of each.")
-            flat.extend(self._micros(number, word) for word in words)
+                what = f"has {len(words)} numbers, and the first line {size}"
+                raise self._wrong(number, what, "A matrix is as wide as it is high.")
+            flat.extend(self._row(number, words))
+        if rows != size:
+            what = f"{self._file} has {rows} lines of {size} numbers."
+            raise LocalFault(what, "A matrix is as wide as it is high.")
         return size, flat
 
-    def pairs(self, lines: list[_Line]) -> tuple[int, "array.array[int]"]:
+    def _row(self, number: int, words: list[str]) -> list[int]:
+        """Many values; of a published file most lines are nothing but digits."""
+        if all(map(str.isdecimal, words)) and max(map(len, words)) < DIGITS:
+            row = [int(word) * self._unit for word in words]
+            if max(row) <= LONGEST_US:
+                return row
+        return [self._micros(number, word) for word in words]
+
+    def pairs(self, lines: Iterable[_Line]) -> tuple[int, "array.array[int]"]:
         """A line a pair."""
         names: dict[int, None] = {}
         found: list[tuple[int, int, int]] = []
@@ -155,18 +168,25 @@ class _Reader:
 
 def _whole(file: str, size: int, flat: "array.array[int]") -> Delays:
     """Fill in what was not measured."""
+    if not size:
+        raise LocalFault(f"{file} holds no round trips.")
     if size < 2:
         raise LocalFault(f"{file} holds one machine; a round trip wants two.")
-    measured = sorted(rtt for at, rtt in enumerate(flat) if rtt and at // size != at % size)
-    if not measured:
-        raise LocalFault(f"{file} holds no round trip of more than 0.")
-    median, filled = measured[len(measured) // 2], 0
+    missing: list[tuple[int, int]] = []
     for here in range(size):
         flat[here * size + here] = 0
         for there in range(here):
             one, other = flat[here * size + there], flat[there * size + here]
+            if one and other:
+                continue
             if not one and not other:
-                one = other = median
-                filled += 1
-            flat[here * size + there], flat[there * size + here] = one or other, other or one
-    return Delays(size, filled, flat)
+                missing.append((here, there))
+            flat[here * size + there] = flat[there * size + here] = one or other
+    if not any(flat):
+        raise LocalFault(f"{file} holds no round trip of more than 0.")
+    if missing:
+        measured = sorted(rtt for rtt in flat if rtt)
+        median = measured[len(measured) // 2]
+        for here, there in missing:
+            flat[here * size + there] = flat[there * size + here] = median
+    return Delays(size, len(missing), flat)

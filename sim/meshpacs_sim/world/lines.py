@@ -98,7 +98,7 @@ class Pipe:
     ahead: deque[tuple[Micros, int]] = field(default_factory=deque)
     """What waits before the receiver's line: until when, and bytes."""
     bytes: int = 0
-    """Of both."""
+    """Of both, and of what waits for a clogged road."""
     leaves: Micros = 0
     """When the last that was sent leaves the outbox: no later one may before."""
     settled: Micros = 0
@@ -112,13 +112,6 @@ class Pipe:
             self.settled = parcel.last
         while self.ahead and self.ahead[0][0] <= now:
             self.bytes -= self.ahead.popleft()[1]
-
-    def full(self, message: Message, size: int, now: Micros) -> bool:
-        """Whether the outbox has no room for this message."""
-        self.tidy(now)
-        # Rows may not use the slots that are kept for everything else (limits.py).
-        slots = OUTBOX_SLOTS - OUTBOX_CONTROL_SLOTS * isinstance(message, Part)
-        return len(self.outbox) + len(self.ahead) >= slots or self.bytes + size > OUTBOX_BYTES
 
 
 class Lines(Network):
@@ -157,20 +150,24 @@ class Lines(Network):
             return False
         if channel.clogs:
             channel.waiting.append(act)
+            self._pipe(channel).bytes += self._size(act)
         elif not (isinstance(act, Arrive | Fin) and act.serial <= channel.vanished):
             self.launch(channel, act, now)
         return True
 
     def _full(self, channel: Channel, message: Message, now: Micros) -> bool:
-        if channel.clogs:
-            slots = OUTBOX_SLOTS - OUTBOX_CONTROL_SLOTS * isinstance(message, Part)
-            return len(channel.waiting) >= slots
-        return self._pipe(channel).full(message, self._weight(message), now)
+        """Whether a road's outbox has no room for this message."""
+        pipe = self._pipe(channel)
+        pipe.tidy(now)
+        waiting = len(channel.waiting) + len(pipe.outbox) + len(pipe.ahead)
+        # Rows may not use the slots that are kept for everything else (limits.py).
+        slots = OUTBOX_SLOTS - OUTBOX_CONTROL_SLOTS * isinstance(message, Part)
+        return waiting >= slots or pipe.bytes + self._weight(message) > OUTBOX_BYTES
 
     def launch(self, channel: Channel, act: Act, now: Micros) -> None:
         """Put something on the sender's line, behind what is there."""
         pipe = self._pipe(channel)
-        size = self._weight(act.message) if isinstance(act, Arrive | Call) else SIGNAL_BYTES
+        size = self._size(act)
         up, sent = self.up[channel.src].carry(now, now, size)
         start, sent = pipe.way.carry(up, sent, size)
         latency_us = channel.latency_us
@@ -206,6 +203,9 @@ class Lines(Network):
             pipe.bytes += parcel.size
         act = parcel.act
         self._push((through, channel.dst, channel.src, parcel.sequence, act.KIND, act))
+
+    def _size(self, act: Act) -> int:
+        return self._weight(act.message) if isinstance(act, Arrive | Call) else SIGNAL_BYTES
 
     def _weight(self, message: Message) -> int:
         """Bytes on the line; a flood's copies are weighed one by one, a message but once."""
@@ -266,8 +266,19 @@ class Lines(Network):
     def clog(self, channel: Channel) -> None:
         """Nothing moves from now on; what has left arrives, what has not waits."""
         if not channel.clogs:
-            channel.waiting.extend(parcel.act for parcel in self._withdraw(channel))
+            withdrawn = self._withdraw(channel)
+            channel.waiting.extend(parcel.act for parcel in withdrawn)
+            self._pipe(channel).bytes += sum(parcel.size for parcel in withdrawn)
         super().clog(channel)
+
+    def unclog(self, channel: Channel, now: Micros) -> None:
+        """One reason less; with the last one gone, everything that waits goes in order."""
+        if channel.clogs == 1:
+            self._forget_waiting(channel)
+        super().unclog(channel, now)
+
+    def _forget_waiting(self, channel: Channel) -> None:
+        self._pipe(channel).bytes -= sum(map(self._size, channel.waiting))
 
     def died(self, host: int) -> None:
         """A node is gone: what had not left its outboxes is lost, and its line is free."""
@@ -275,6 +286,7 @@ class Lines(Network):
         for channels in (self._control, self._direct):
             for channel in channels.values():
                 if channel.src == host:
+                    self._forget_waiting(channel)
                     channel.waiting.clear()
                     withdrawn += self._withdraw(channel)
         now = self._clock()
