@@ -273,6 +273,22 @@ def test_what_waits_for_a_clogged_road_had_not_left_and_goes_in_order_later() ->
     assert nonces(roads) == list(range(7))
 
 
+def test_a_narrow_link_that_clogs_carries_nothing_until_then_and_all_of_its_width_after() -> None:
+    roads = Roads(Conditions(link_bps=64_000))
+    for nonce in range(100):
+        roads.post(0, 1, Ping(nonce))
+    each_us = weight(Ping(1)) * 8 * SECOND // 64_000
+    roads.run(10 * each_us + 1)
+    roads.network.clog(roads.road(0, 1))
+    roads.run(11 * each_us + UNIT_US)
+    assert nonces(roads) == list(range(11))
+    roads.network.unclog(roads.road(0, 1), roads.now)
+    before = roads.now
+    roads.run()
+    assert nonces(roads) == list(range(100))
+    assert roads.now - before == pytest.approx(89 * each_us + UNIT_US, rel=0.02)
+
+
 def test_a_clogged_road_holds_no_more_bytes_than_an_outbox_and_has_room_again_later() -> None:
     roads = Roads(on(Line(0, 100_000_000)))
     road = roads.road(0, 1)

@@ -306,6 +306,7 @@ class Lines(Network):
         if withdrawn:
             pipe.outbox.clear()
             pipe.leaves, channel.busy_until = now, pipe.settled
+            pipe.way.free = min(pipe.way.free, withdrawn[0].start)
         return withdrawn
 
 
