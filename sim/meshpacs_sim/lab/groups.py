@@ -126,19 +126,19 @@ def _group(runs: list[tuple[Run, Mapping[str, Any]]], search: str, varied: list[
 
 
 def _search_names(scenarios: list[Scenario]) -> list[str]:
-    """Each way to search by its word, and by those of its parameters in which another differs."""
+    """Each way to search by its word, and by as few of its parameters as tell all of them apart."""
     tables = [dict(each.tree["search"]) for each in scenarios]
     words = [str(table.pop("strategy", "")) for table in tables]
-    names = []
-    for word, table in zip(words, tables, strict=True):
-        like = [other for its, other in zip(words, tables, strict=True) if its == word]
-        parts = [word.replace("_", " ")]
-        parts += [
-            f"{key.replace('_', ' ')} {brief(value)}"
-            for key, value in table.items()
-            if any(other.get(key) != value for other in like)
-        ]
-        names.append(", ".join(parts))
+    names = [word.replace("_", " ") for word in words]
+    for word in dict.fromkeys(words):
+        like = [at for at, its in enumerate(words) if its == word]
+        distinct = len({repr(tables[at]) for at in like})
+        for key in tables[like[0]]:
+            if len({names[at] for at in like}) == distinct:
+                break
+            if len({repr(tables[at].get(key)) for at in like}) > 1:
+                for at in like:
+                    names[at] += f", {key.replace('_', ' ')} {brief(tables[at].get(key))}"
     return names
 
 

@@ -12,6 +12,7 @@ from meshpacs_sim.lab.groups import Gathered, Group
 from meshpacs_sim.lab.plots_time import courses_of
 from meshpacs_sim.lab.summaries import MILLISECOND_US, ByCopies, Summary, summary_of
 from meshpacs_sim.pictures.curves import Axis, Curve, curves
+from meshpacs_sim.pictures.curves import Panel as CurvePanel
 from meshpacs_sim.pictures.distributions import Observed, cumulative, lorenz
 from meshpacs_sim.pictures.sheet import SERIES, Picture
 from meshpacs_sim.pictures.tradeoff import Panel, Way, tradeoff
@@ -127,23 +128,42 @@ def _way(summary: Summary, retrievable: Estimate | None, discovered: Estimate | 
 def _by_copies(summaries: Sequence[Summary]) -> Iterator[Picture]:
     if not any(len(summary.by_copies) > 1 for summary in summaries):
         return
-    series = []
-    some = summaries[: SERIES // 2]
-    apart = any(row.discovered != row.retrievable for each in some for row in each.by_copies)
-    for summary in some:
-        rows, name = summary.by_copies, summary.group.name
-        had = f"{name}: could be had" if apart else name
-        series.append(_over(had, rows, [row.retrievable for row in rows]))
-        if apart:
-            discovered = [row.discovered for row in rows]
-            series.append(_over(f"{name}: discovered", rows, discovered, hollow=True))
+    apart = any(row.discovered != row.retrievable for each in summaries for row in each.by_copies)
+    told = {id(summary.group): summary.by_copies for summary in summaries}
+    panels = []
+    for title, named in _together([summary.group for summary in summaries]):
+        series = []
+        for name, group in named[: SERIES // 2]:
+            rows = told[id(group)]
+            had = f"{name}: could be had" if apart else name
+            series.append(_over(had, rows, [row.retrievable for row in rows]))
+            if apart:
+                discovered = [row.discovered for row in rows]
+                series.append(_over(f"{name}: discovered", rows, discovered, hollow=True))
+        panels.append(CurvePanel(title, series))
     yield curves(
         "copies",
         "Success by number of copies",
-        series,
+        panels,
         Axis("copies of what is looked for, online or not", logarithmic=True),
-        Axis("queries" if apart else "queries after which a copy could be had", share=True),
+        Axis("queries" if apart else "queries that found a copy", share=True),
     )
+
+
+def _together(groups: Sequence[Group]) -> list[tuple[str, list[tuple[str, Group]]]]:
+    """Panels of (title, series of (name, group)): a panel for each place, a series for each way to
+    search; or all in one, where there is one way alone. Of many places the first, the last, and
+    some between.
+    """
+    places: dict[str, list[tuple[str, Group]]] = {}
+    for group in groups:
+        places.setdefault(group.place, []).append((group.search, group))
+    if all(len(series) == 1 for series in places.values()):
+        return [("", [(group.name, group) for group in groups[:SERIES]])]
+    panels = [(title, series[:SERIES]) for title, series in places.items()]
+    last = len(panels) - 1
+    some = sorted({last * step // (PANELS - 1) for step in range(PANELS)})
+    return panels if last < PANELS else [panels[at] for at in some]
 
 
 def _over(
@@ -187,7 +207,7 @@ def _sweeps(summaries: Sequence[Summary]) -> Iterator[Picture]:
         yield curves(
             f"by-{words.replace(' ', '-')}-{file}",
             f"{label[0].upper()}{label[1:]}, by {words}",
-            lines,
+            [CurvePanel("", lines)],
             Axis(f"{words} ({swept.key})", logarithmic=steep),
             Axis(label, logarithmic=wide and not share, share=share),
         )
@@ -209,28 +229,37 @@ def _swept(summaries: Sequence[Summary]) -> _Swept | None:
 
 
 def _distributions(groups: Sequence[Group]) -> Iterator[Picture]:
-    groups = groups[:SERIES]
     for name, column, title, label, unit in (
-        ("latency", "latency_us", "Time to the first copy", "milliseconds", MILLISECOND_US),
-        ("hops", "hops", "Hops to the first copy", "hops", 1),
+        ("latency", "latency_us", "Time to the first copy", LATENCY, MILLISECOND_US),
+        ("hops", "hops", "Hops to the first copy", "hops from the asker to the first copy", 1),
     ):
-        series = []
-        for group in groups:
-            values = np.concatenate([run.found(column) for run in group.runs]) / unit
-            tries = sum(int(run.counted.sum()) for run in group.runs)
-            series.append(Observed(group.name, values, tries))
-        if any(len(each.values) for each in series):
-            known = f"{label} until the asker knew of a copy"
-            if name == "hops":
-                known = "hops from the asker to the first copy"
-            yield cumulative(name, title, series, known, logarithmic=unit > 1)
+        panels = [
+            (place, [_observed(each, group, column, unit) for each, group in named])
+            for place, named in _together(groups)
+        ]
+        held = [each.values for _, series in panels for each in series if len(each.values)]
+        if held:
+            far = max(np.max(each) for each in held) >= WIDE * min(np.min(each) for each in held)
+            yield cumulative(name, title, panels, label, logarithmic=unit > 1 or bool(far))
+
+
+WIDE = 50
+"""From one number to so many times it: a logarithmic axis shows more. A guess."""
+
+LATENCY = "milliseconds until the asker knew of a copy"
+
+
+def _observed(name: str, group: Group, column: str, unit: int) -> Observed:
+    values = np.concatenate([run.found(column) for run in group.runs]) / unit
+    return Observed(name, values, sum(int(run.counted.sum()) for run in group.runs))
 
 
 def _loads(groups: Sequence[Group]) -> Iterator[Picture]:
-    series: list[tuple[str, Any]] = []
-    for group in groups[:SERIES]:
-        load = group.runs[0].load("received")
-        if load is not None:
-            series.append((group.name, load))
-    if series:
-        yield lorenz("load", "Who bears the load", series, "share of all messages received")
+    panels: list[tuple[str, list[tuple[str, Any]]]] = []
+    for place, named in _together(groups):
+        loads = [(name, group.runs[0].load("received")) for name, group in named]
+        told = [(name, load) for name, load in loads if load is not None]
+        if told:
+            panels.append((place, told))
+    if panels:
+        yield lorenz("load", "Who bears the load", panels, "share of all messages received")

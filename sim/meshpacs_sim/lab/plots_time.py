@@ -6,7 +6,7 @@ import numpy as np
 
 from meshpacs_sim.lab.groups import Group
 from meshpacs_sim.lab.observations import HOUR_US, Int64s, Observations
-from meshpacs_sim.pictures.curves import Axis, Curve, Shade, curves
+from meshpacs_sim.pictures.curves import Axis, Curve, Panel, Shade, curves
 from meshpacs_sim.pictures.sheet import SERIES, Picture
 from meshpacs_sim.statistics.intervals import Estimate, Floats, mean_of
 
@@ -37,7 +37,8 @@ def courses_of(groups: Sequence[Group]) -> Iterator[Picture]:
     if series:
         shade = _warm_up(groups, scale)
         x_axis, y_axis = Axis(f"simulated time ({unit})"), Axis("share", share=True)
-        yield curves("availability", "Availability over time", series, x_axis, y_axis, shade)
+        panels = [Panel("", series)]
+        yield curves("availability", "Availability over time", panels, x_axis, y_axis, shade)
 
 
 def _unit(groups: Sequence[Group]) -> tuple[float, str]:

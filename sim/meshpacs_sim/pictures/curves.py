@@ -12,7 +12,9 @@ from meshpacs_sim.pictures.sheet import (
     colour,
     dash,
     legend_below,
+    legend_in,
     marker,
+    panels_in,
     percents,
     powers_of_ten,
     refuse_too_many,
@@ -58,33 +60,64 @@ class Shade:
     label: str
 
 
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Series that stand together; of the same name in several panels, they look the same."""
+
+    title: str
+    series: Sequence[Curve]
+
+
 def curves(
     name: str,
     title: str,
-    series: Sequence[Curve],
+    panels: Sequence[Panel],
     x: Axis,
     y: Axis,
     shade: Shade | None = None,
 ) -> Picture:
-    """All series over one x.
+    """All series over one x, panels above each other.
 
     Raises:
         ValueError: there is nothing to draw, or too much.
     """
-    series = [curve for curve in series if len(curve.x)]
-    refuse_too_many(series)
-    with sheet() as (figure, (axes,)):
-        number = -1
-        for curve in series:
-            number += not curve.hollow or number < 0
-            _curve(axes, curve, number, y)
-        _scales(axes, series, x, y)
-        if shade is not None:
-            axes.axvspan(shade.low, shade.high, color="#EFEFEF", zorder=0, label=shade.label)
-        if len(series) > 1 or shade is not None:
-            legend_below(figure, axes)
-    told = " ".join(_words(curve, x, y) for curve in series)
+    refuse_too_many(panels)
+    every = [curve for panel in panels for curve in panel.series if len(curve.x)]
+    refuse_too_many(list(dict.fromkeys(curve.name for curve in every)))
+    numbers = _numbers(every)
+    labels = [*numbers, *([shade.label] if shade else [])]
+    height = panels_in(len(panels)) + legend_in(labels)
+    with sheet(len(panels), 1, height_in=height, sharex=True, sharey=True) as (figure, axes):
+        for each, panel in zip(axes, panels, strict=True):
+            for curve in panel.series:
+                if len(curve.x):
+                    _curve(each, curve, numbers[curve.name], y)
+            if panel.title:
+                each.set_title(panel.title)
+            if shade is not None:
+                each.axvspan(shade.low, shade.high, color="#EFEFEF", zorder=0, label=shade.label)
+            each.set_ylabel(y.label)
+            each.tick_params(which="minor", color=FAINT)
+        _scales(axes[0], every, x, y)
+        axes[-1].set_xlabel(x.label)
+        legend_below(figure, max(axes, key=lambda each: len(each.get_legend_handles_labels()[1])))
+    told = " ".join(
+        (f"{panel.title}. " if panel.title else "")
+        + " ".join(_words(curve, x, y) for curve in panel.series if len(curve.x))
+        for panel in panels
+    )
     return Picture(name, title, told, figure)
+
+
+def _numbers(series: Sequence[Curve]) -> dict[str, int]:
+    """For each name its colour and shape: a hollow one has those of the one before it."""
+    numbers: dict[str, int] = {}
+    last = -1
+    for curve in series:
+        if curve.name not in numbers:
+            last += not curve.hollow or last < 0
+            numbers[curve.name] = last
+    return numbers
 
 
 def _curve(axes: "Axes", curve: Curve, number: int, y: Axis) -> None:
@@ -139,9 +172,6 @@ def _scales(axes: "Axes", series: Sequence[Curve], x: Axis, y: Axis) -> None:
         powers_of_ten(axes.yaxis)
     else:
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-    axes.set_xlabel(x.label)
-    axes.set_ylabel(y.label)
-    axes.tick_params(which="minor", color=FAINT)
 
 
 def _words(curve: Curve, x: Axis, y: Axis) -> str:

@@ -12,6 +12,8 @@ from meshpacs_sim.pictures.sheet import (
     colour,
     dash,
     legend_below,
+    legend_in,
+    panels_in,
     percents,
     powers_of_ten,
     refuse_too_many,
@@ -35,79 +37,100 @@ class Observed:
     """All tries: a curve ends at the share of those that gave a value."""
 
 
+Panels = Sequence[tuple[str, Sequence[Observed]]]
+"""Titles, and the series that stand together; of the same name, they look the same."""
+
+
 def cumulative(
-    name: str, title: str, series: Sequence[Observed], label: str, *, logarithmic: bool = False
+    name: str, title: str, panels: Panels, label: str, *, logarithmic: bool = False
 ) -> Picture:
-    """Which share of all tries had given a value by so much.
+    """Which share of all tries had given a value by so much, panels above each other.
 
     Raises:
         ValueError: there is nothing to draw, or too much.
     """
-    series = [each for each in series if each.tries]
-    refuse_too_many(series)
-    told = []
-    with sheet() as (figure, (axes,)):
-        positive = all(np.min(each.values) > 0 for each in series if len(each.values))
-        end = max((float(np.max(each.values)) for each in series if len(each.values)), default=1.0)
-        for number, each in enumerate(series):
-            x, y = _steps(each, end)
-            axes.step(
-                x,
-                100 * y,
-                where="post",
-                color=colour(number),
-                linestyle=dash(number),
-                label=each.name,
-            )
-            told.append(_words(each))
-        if logarithmic and positive:
-            axes.set_xscale("log")
-            powers_of_ten(axes.xaxis)
+    panels = [(head, [each for each in series if each.tries]) for head, series in panels]
+    names = list(dict.fromkeys(each.name for _, series in panels for each in series))
+    refuse_too_many(panels)
+    refuse_too_many(names)
+    held = [each.values for _, series in panels for each in series if len(each.values)]
+    end = max((float(np.max(values)) for values in held), default=1.0)
+    height = panels_in(len(panels)) + legend_in(names)
+    with sheet(len(panels), 1, height_in=height, sharex=True) as (figure, axes):
+        for each, (head, series) in zip(axes, panels, strict=True):
+            for observed in series:
+                x, y = _steps(observed, end)
+                number = names.index(observed.name)
+                look = {"color": colour(number), "linestyle": dash(number)}
+                each.step(x, 100 * y, where="post", label=observed.name, **look)
+            each.set_title(head)
+            each.set_ylim(0, 102)
+            percents(each.yaxis)
+            each.set_ylabel("share of all queries")
+        if logarithmic and all(np.min(values) > 0 for values in held):
+            axes[0].set_xscale("log")
+            powers_of_ten(axes[0].xaxis)
         else:
-            axes.set_xlim(left=0)
-        axes.set_ylim(0, 102)
-        percents(axes.yaxis)
-        axes.set_xlabel(label)
-        axes.set_ylabel("share of all queries")
-        if len(series) > 1:
-            legend_below(figure, axes)
-    return Picture(name, title, f"{label}. {' '.join(told)}", figure)
+            axes[0].set_xlim(left=0)
+        axes[-1].set_xlabel(label)
+        legend_below(figure, max(axes, key=lambda each: len(each.get_legend_handles_labels()[1])))
+    told = " ".join(
+        (f"{head}. " if head else "") + " ".join(map(_words, series)) for head, series in panels
+    )
+    return Picture(name, title, f"{label}. {told}", figure)
 
 
-def lorenz(name: str, title: str, series: Sequence[tuple[str, Numbers]], label: str) -> Picture:
+def lorenz(
+    name: str,
+    title: str,
+    panels: Sequence[tuple[str, Sequence[tuple[str, Numbers]]]],
+    label: str,
+) -> Picture:
     """Which share of the whole the least loaded nodes bear; each with Gini's coefficient.
 
+    Panels of (title, series of (name, what each node bears)) stand beside each other, two in a row.
+
     Raises:
         ValueError: there is nothing to draw, or too much.
     """
-    series = [each for each in series if len(each[1])]
-    refuse_too_many(series)
-    told = []
-    with sheet(height_in=5.2) as (figure, (axes,)):
-        axes.plot([0, 100], [0, 100], color=FAINT, linewidth=1, label="all the same")
-        for number, (series_name, shares) in enumerate(series):
-            nodes, had = lorenz_of(shares)
-            kept = _thinned(len(nodes))
-            gini = plain(gini_of(shares), 2)
-            axes.plot(
-                100 * nodes[kept],
-                100 * had[kept],
-                color=colour(number),
-                linestyle=dash(number),
-                label=f"{series_name} (Gini {gini})",
-            )
-            told.append(
-                f"{series_name}: Gini {gini}, the busiest tenth bears {percent(_top(shares))}."
-            )
-        axes.set_xlim(0, 100)
-        axes.set_ylim(0, 100)
-        percents(axes.xaxis)
-        percents(axes.yaxis)
-        axes.set_aspect("equal")
-        axes.set_xlabel("nodes, the least loaded first")
-        axes.set_ylabel(label)
-        legend_below(figure, axes)
-    return Picture(name, title, " ".join(told), figure)
+    panels = [(head, [each for each in series if len(each[1])]) for head, series in panels]
+    names = list(dict.fromkeys(each for _, series in panels for each, _ in series))
+    refuse_too_many(panels)
+    refuse_too_many(names)
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    height = (4.6 if columns == 1 else 3.7) * rows + legend_in([EVEN, *names])
+    with sheet(rows, columns, height_in=height) as (figure, axes):
+        for each, (head, series) in zip(axes, panels, strict=False):
+            each.plot([0, 100], [0, 100], color=FAINT, linewidth=1, label=EVEN)
+            for series_name, shares in series:
+                number = names.index(series_name)
+                nodes, had = lorenz_of(shares)
+                kept = _thinned(len(nodes))
+                look = {"color": colour(number), "linestyle": dash(number)}
+                each.plot(100 * nodes[kept], 100 * had[kept], label=series_name, **look)
+            each.set_title(head)
+            each.set(xlim=(0, 100), ylim=(0, 100), aspect="equal")
+            percents(each.xaxis)
+            percents(each.yaxis)
+            each.set(xlabel="nodes, the least loaded first", ylabel=label)
+        for each in axes[len(panels) :]:
+            each.remove()
+        legend_below(figure, max(axes, key=lambda each: len(each.get_legend_handles_labels()[1])))
+    told = " ".join(
+        (f"{head}. " if head else "") + " ".join(_shared(*each) for each in series)
+        for head, series in panels
+    )
+    return Picture(name, title, told, figure)
+
+
+EVEN = "all the same"
+"""The diagonal."""
+
+
+def _shared(name: str, shares: Numbers) -> str:
+    gini = plain(gini_of(shares), 2)
+    return f"{name}: Gini {gini}, the busiest tenth bears {percent(_top(shares))}."
 
 
 def _top(shares: Numbers) -> float:

@@ -44,6 +44,10 @@ class Box:
         tall = min(self.high, other.high) - max(self.low, other.low)
         return max(0.0, wide) * max(0.0, tall)
 
+    def holds(self, x: float, y: float) -> bool:
+        """Whether a place lies within."""
+        return self.left < x < self.right and self.low < y < self.high
+
     @property
     def area(self) -> float:
         """Its own."""
@@ -98,6 +102,28 @@ def name_points(
         written.set_in_layout(False)  # the panel stays where it was when places were found
 
 
+CROSSED = 20.0
+"""What a line over a name costs at each of its `STEPS` places, as square points of cover do.
+
+A guess, as is their number.
+"""
+
+STEPS = 12
+
+
+def _crossed(middle: tuple[float, float], box: Box, taken: Sequence[Box]) -> float:
+    """The cost of what a line from a point to its name would go through, its own mark apart."""
+    end = ((box.left + box.right) / 2, (box.low + box.high) / 2)
+    cost = 0.0
+    for step in range(1, STEPS):
+        x, y = (
+            start + (stop - start) * step / STEPS for start, stop in zip(middle, end, strict=True)
+        )
+        if not box.holds(x, y):
+            cost += CROSSED * any(other.holds(x, y) and not other.holds(*middle) for other in taken)
+    return cost
+
+
 def _place(
     middle: tuple[float, float],
     size: tuple[float, float],
@@ -113,5 +139,7 @@ def _place(
             low = middle[1] + up * distance * dot - size[1] * (1 - up) / 2
             box = Box(left, low, left + size[0], low + size[1])
             covered = sum(box.common(other) for other in taken)
-            places.append((covered + 4 * (box.area - box.common(frame)), right, up, distance, box))
+            outside = box.area - box.common(frame)
+            cost = covered + 4 * outside + dot * dot * _crossed(middle, box, taken)
+            places.append((cost, right, up, distance, box))
     return min(places, key=lambda place: place[0])[1:]

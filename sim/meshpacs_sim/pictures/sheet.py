@@ -29,8 +29,9 @@ DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
 INK, FAINT = "#222222", "#8A8A8A"
 
-WIDTH_IN, HEIGHT_IN = 7.2, 4.4
-"""Inches: the width of a printed page between its margins; 691 pixels on a screen."""
+WIDTH_IN, HEIGHT_IN, MORE_IN = 7.2, 4.0, 2.9
+"""Inches: the width of a printed page between its margins, 691 pixels on a screen; the height of
+one panel with its axes; of each panel more."""
 
 SERIES = 40
 """Series in one picture at most. A guess: beyond, nobody finds one again."""
@@ -135,6 +136,11 @@ def sheet(
         figure.set_layout_engine("none")
 
 
+def panels_in(count: int) -> float:
+    """How high a sheet with so many panels above each other is, its legend apart."""
+    return HEIGHT_IN + MORE_IN * (count - 1)
+
+
 def refuse_too_many(series: Sequence[object]) -> None:
     """A picture of too many series, or of none, is not drawn.
 
@@ -187,13 +193,26 @@ def percents(axis: "Axis") -> None:
     axis.set_ticks([0, 25, 50, 75, 100], ["0 %", "25 %", "50 %", "75 %", "100 %"])
 
 
+def legend_in(labels: Sequence[str]) -> float:
+    """How high a legend of these will be, in inches: a sheet is made higher by it."""
+    columns = _columns(labels)
+    return LEGEND_LINE_IN * -(-len(labels) // columns) if len(labels) > 1 else 0.0
+
+
 def legend_below(figure: "Figure", axes: "Axes") -> None:
     """What each series is called, below all panels, where it hides nothing."""
     handles, labels = axes.get_legend_handles_labels()
-    longest = max(len(label) for label in labels)
-    columns = max(1, min(4, LEGEND_LETTERS // (longest + 8)))
-    figure.legend(handles, labels, loc="outside lower left", ncols=columns)
+    if len(labels) > 1:
+        columns = _columns(labels)
+        figure.legend(handles, labels, loc="outside lower left", ncols=columns)
+
+
+def _columns(labels: Sequence[str]) -> int:
+    return max(1, min(4, LEGEND_LETTERS // (max(map(len, labels), default=0) + 8)))
 
 
 LEGEND_LETTERS = 105
 """Letters of a legend's size that fit beside each other on a sheet."""
+
+LEGEND_LINE_IN = 0.19
+"""Of a legend, in inches."""

@@ -142,30 +142,30 @@ def test_the_same_results_give_the_same_bytes(page: str) -> None:
     assert html_of(compared(name=NASTY, about=NASTY)) == page.encode()
 
 
-def test_every_picture_that_the_results_have_something_for_is_drawn() -> None:
-    whole = compared()
-    pictures = list(pictures_of(whole, [summary_of(group) for group in whole.groups]))
-    assert [picture.name for picture in pictures] == [
-        "tradeoff",
-        "copies",
-        "by-size-found",
-        "by-size-messages",
-        "by-size-latency",
-        "by-size-busiest",
-        "latency",
-        "hops",
-        "load",
-        "availability",
+def test_every_picture_that_the_results_have_something_for_is_drawn(outline: Outline) -> None:
+    titles = [str(each["aria-label"]).split(". ")[0] for each in outline.of("svg")]
+    assert titles == [
+        "What is found, and what it costs",
+        "Success by number of copies",
+        "Queries after which a copy could be had, by size",
+        "Messages per query, by size",
+        "Milliseconds to the first copy, median, by size",
+        "Messages of the busiest node for 1,000 queries, by size",
+        "Time to the first copy",
+        "Hops to the first copy",
+        "Who bears the load",
+        "Availability over time",
     ]
-    told = {picture.name: picture.told for picture in pictures}
-    assert "size 40. everyone: 72.2 %" in told["tradeoff"]
-    assert "a holder known in 100 %" in told["tradeoff"]
-    assert "ball, size 10: could be had, queries by copies" in told["copies"]
-    assert (
-        "everyone, queries after which a copy could be had by size (mesh.size)"
-        in (told["by-size-found"])
-    )
-    assert "simulated time (hours)" in told["availability"]
+    told = dict(zip(titles, [str(each["aria-label"]) for each in outline.of("svg")], strict=True))
+    cost = told["What is found, and what it costs"]
+    assert "size 40. everyone: 72.2 %" in cost
+    assert "a holder known in 100 %" in cost
+    copies = told["Success by number of copies"]
+    assert "size 40. everyone: could be had, queries by copies of what is looked for" in copies
+    by_size = told["Queries after which a copy could be had, by size"]
+    assert "everyone, queries after which a copy could be had by size (mesh.size)" in by_size
+    assert "size 10. everyone: Gini 0," in told["Who bears the load"]
+    assert "simulated time (hours)" in told["Availability over time"]
 
 
 def test_rare_and_popular_content_of_one_run_stand_above_each_other() -> None:

@@ -15,6 +15,7 @@ import pytest
 from matplotlib.text import Text
 
 from meshpacs_sim.pictures.curves import Axis, Curve, Shade, curves
+from meshpacs_sim.pictures.curves import Panel as Strip
 from meshpacs_sim.pictures.distributions import Observed, cumulative, lorenz
 from meshpacs_sim.pictures.labels import LETTERS_PT, Named, name_points
 from meshpacs_sim.pictures.sheet import Picture, sheet
@@ -44,19 +45,20 @@ def some_curves(name: str = "sweep") -> Picture:
     rising = Curve("everyone", [1, 10, 100], [about(5), about(50), about(400)])
     band = Curve("walkers", list(range(1, 40)), [about(1 + x) for x in range(1, 40)])
     x, y = Axis("nodes", logarithmic=True), Axis("messages", logarithmic=True)
-    return curves(name, "Messages", [rising, band], x, y)
+    return curves(name, "Messages", [Strip("", [rising, band])], x, y)
 
 
 @cache
 def some_latencies() -> Picture:
     values = np.arange(1, 2_000) ** 2
     series = [Observed("everyone", values, 4_000), Observed("nobody", [], 10)]
-    return cumulative("latency", "Latency", series, "microseconds", logarithmic=True)
+    return cumulative("latency", "Latency", [("", series)], "microseconds", logarithmic=True)
 
 
 @cache
 def some_loads() -> Picture:
-    return lorenz("load", "Load", [("all", [5, 5, 5]), ("index", [0, 0, 9])], "messages received")
+    series = [("all", [5, 5, 5]), ("index", [0, 0, 9])]
+    return lorenz("load", "Load", [("", series)], "messages received")
 
 
 # ---------------------------------------------------------------- bytes
@@ -69,10 +71,10 @@ def test_the_same_numbers_give_the_same_bytes_in_another_process() -> None:
         "import meshpacs_sim.pictures.curves, meshpacs_sim.pictures.distributions;"
         "assert 'matplotlib' not in sys.modules, 'drawing is loaded before it is wanted';"
         "import tests.sim.pictures.test_pictures as these;"
-        "print(hashlib.sha256(these.some_tradeoff().svg()).hexdigest())"
+        "print(hashlib.sha256(these.some_loads().svg()).hexdigest())"
     )
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert told.stdout.strip() == hashlib.sha256(some_tradeoff().svg()).hexdigest()
+    assert told.stdout.strip() == hashlib.sha256(some_loads().svg()).hexdigest()
 
 
 @pytest.mark.parametrize("draw", [some_curves, some_latencies, some_loads])
@@ -147,7 +149,8 @@ def test_words_hold_the_numbers_and_their_intervals() -> None:
 
 def test_of_many_points_the_telling_ones_are_said() -> None:
     wave = [about(10 + abs(20 - x)) for x in range(60)]
-    told = curves("t", "T", [Curve("a", list(range(60)), wave)], Axis("x"), Axis("y")).told
+    many = [Strip("", [Curve("a", list(range(60)), wave)])]
+    told = curves("t", "T", many, Axis("x"), Axis("y")).told
     assert [f" at {x}" in told for x in (0, 20, 59, 30)] == [True, True, True, False]
 
 
@@ -155,7 +158,7 @@ def test_of_many_points_the_telling_ones_are_said() -> None:
 
 
 def test_a_curve_of_tries_ends_at_the_share_that_succeeded() -> None:
-    picture = cumulative("c", "C", [Observed("half", [1, 2, 2, 9], 8)], "hops")
+    picture = cumulative("c", "C", [("", [Observed("half", [1, 2, 2, 9], 8)])], "hops")
     (line,) = picture.figure.axes[0].lines
     x, y = (np.asarray(line.get_data()[side]).tolist() for side in (0, 1))
     assert (x, y) == ([1, 1, 2, 9, 9], [0, 12.5, 37.5, 50, 50])
@@ -177,8 +180,8 @@ def test_what_costs_nothing_and_ends_that_are_unknown_are_drawn_all_the_same() -
     single = Curve("b", [5], [about(3)])
     for logarithmic in (False, True):
         x, y = Axis("x", logarithmic=logarithmic), Axis("y", logarithmic=logarithmic)
-        assert "interval unknown" in curves("u", "U", [unknown, single], x, y).told
-        assert curves("v", "V", [single], x, y).svg()
+        assert "interval unknown" in curves("u", "U", [Strip("", [unknown, single])], x, y).told
+        assert curves("v", "V", [Strip("", [single])], x, y).svg()
 
 
 def test_a_weaker_sense_has_the_colour_of_the_stronger_one() -> None:
@@ -188,7 +191,8 @@ def test_a_weaker_sense_has_the_colour_of_the_stronger_one() -> None:
         Curve("b", [1, 2], ones, hollow=True),
         Curve("c", [1, 2], ones),
     ]
-    picture = curves("s", "S", series, Axis("x"), Axis("y", share=True), Shade(1, 1.2, "warm-up"))
+    shade = Shade(1, 1.2, "warm-up")
+    picture = curves("s", "S", [Strip("", series)], Axis("x"), Axis("y", share=True), shade)
     inks = [
         line.get_color() for line in picture.figure.axes[0].lines if line.get_linestyle() != "None"
     ]
@@ -225,8 +229,37 @@ def test_names_go_where_other_names_are_not_even_if_points_coincide() -> None:
         assert not [1 for one, other in combinations(boxes, 2) if one.overlaps(other)]
 
 
+def test_a_series_looks_the_same_in_every_panel_and_a_long_legend_makes_the_sheet_higher() -> None:
+    names = [f"a way to search with a long name, number {n}" for n in range(12)]
+    both = [Strip("one", [Curve(name, [1, 2], [about(1), about(2)]) for name in names])]
+    both.append(Strip("other", both[0].series[3:5]))
+    picture = curves("p", "P", both, Axis("x"), Axis("y"))
+    inks = [
+        dict(
+            zip(labels, [bar.get_children()[0].properties()["color"] for bar in bars], strict=True)
+        )
+        for bars, labels in (axes.get_legend_handles_labels() for axes in picture.figure.axes)
+    ]
+    assert picture.figure.get_figheight() > 8
+    assert [axes.get_title(loc="left") for axes in picture.figure.axes] == ["one", "other"]
+    assert picture.told.startswith("one. a way")
+    panels = [axes.get_position().height for axes in picture.figure.axes]
+    assert min(panels) * picture.figure.get_figheight() > 1.8
+    assert {name: inks[0][name] for name in inks[1]} == inks[1]
+    assert (len(inks[0]), len(inks[1])) == (12, 2)
+
+
+def test_loads_of_several_meshes_stand_beside_each_other() -> None:
+    panels = [(f"mesh {n}", [("all", [1, 2, n])]) for n in range(3)]
+    picture = lorenz("l", "L", panels, "messages")
+    assert len(picture.figure.axes) == 3
+    assert "mesh 2. all: Gini" in picture.told
+    one, other = (picture.figure.axes[n].get_position() for n in (0, 1))
+    assert (one.y0, one.x0 < other.x0) == (pytest.approx(other.y0), True)
+
+
 @pytest.mark.parametrize("count", [0, 41])
 def test_nothing_and_too_much_are_refused(count: int) -> None:
     series = [Curve(str(n), [1], [about(1)]) for n in range(count)]
     with pytest.raises(ValueError, match=r"nothing to draw|at most 40 series"):
-        curves("n", "N", series, Axis("x"), Axis("y"))
+        curves("n", "N", [Strip("", series)], Axis("x"), Axis("y"))
