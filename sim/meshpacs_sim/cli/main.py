@@ -21,6 +21,7 @@ INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
 
 COMMANDS = {
+    "new": ("new", "A scenario to begin with; without a file name, a list of them."),
     "describe": ("describing", "A scenario in words."),
     "run": ("running", "Run a scenario once."),
     "sweep": ("sweeping", "Run a scenario over a grid of values and seeds; goes on where it was."),
@@ -45,10 +46,13 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import its file, if what it needs is installed."""
+        del ctx
         if cmd_name not in COMMANDS:
             return None
         if any(importlib.util.find_spec(name) is None for name in EXTRA):
-            ctx.fail('the simulator is not installed; pip install "meshpacs[sim]" installs it')
+            raise click.ClickException(
+                'this needs the simulator\'s libraries: pip install "meshpacs[sim]"'
+            )
         module = importlib.import_module(f"meshpacs_sim.cli.{COMMANDS[cmd_name][0]}")
         command = module.__dict__[cmd_name]
         assert isinstance(command, click.Command)

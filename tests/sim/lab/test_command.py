@@ -64,6 +64,19 @@ def test_keys_tells_one_table_or_all(capsys: pytest.CaptureFixture[str]) -> None
     assert main.run(["keys", "nonsense"]) == main.BROKEN
 
 
+def test_new_lists_what_there_is_and_writes_one_but_over_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main.run(["new"]) == 0
+    assert "first-look\n    Sixty clinics" in capsys.readouterr().out
+    assert main.run(["new", "mine.toml"]) == 0
+    assert main.run(["describe", "mine.toml"]) == 0
+    assert main.run(["new", "mine.toml"]) == main.BROKEN
+    assert main.run(["new", "other.toml", "--from", "nonsense"]) == main.BROKEN
+    assert "There are" in capsys.readouterr().err
+
+
 def test_a_fault_is_told_in_two_sentences(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["run", "nowhere.toml"]) == main.BROKEN
     assert "nowhere.toml does not exist" in capsys.readouterr().err
