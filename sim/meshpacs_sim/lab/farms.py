@@ -105,7 +105,7 @@ class Cluster:
                 "A Dask cluster needs the package distributed.", 'pip install "meshpacs[dask]"'
             ) from None
         try:
-            client = Client(self._address, timeout=CONNECT_S, set_as_default=False)
+            client = Client(self._address, timeout=CONNECT_S)
         except (OSError, ValueError) as error:
             raise LocalFault(
                 f"No scheduler answers at {self._address}: {error}.",
