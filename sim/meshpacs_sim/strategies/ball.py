@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from meshpacs.model.limits import HOPS
-from meshpacs_sim.strategies.flooding import flooded
+from meshpacs_sim.strategies.flooding import EVERYBODY, flooded
 from meshpacs_sim.strategies.parameters import Parameters
 from meshpacs_sim.strategies.search import Outcomes, Scene, Searches
 
@@ -30,5 +30,5 @@ class Ball(Parameters):
     def search(self, scene: Scene, searches: Searches) -> Outcomes:
         """Every search floods one ball."""
         return flooded(
-            scene, searches, (self.ttl,), promise=True, acknowledged=True, all_answer=True
+            scene, searches, (self.ttl,), promise=True, acknowledged=True, answers=EVERYBODY
         )

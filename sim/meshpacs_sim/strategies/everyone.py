@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from meshpacs_sim.strategies.flooding import FAR, flooded
+from meshpacs_sim.strategies.flooding import EVERYBODY, FAR, flooded
 from meshpacs_sim.strategies.parameters import Parameters
 from meshpacs_sim.strategies.search import Outcomes, Scene, Searches
 
@@ -20,4 +20,4 @@ class Everyone(Parameters):
 
     def search(self, scene: Scene, searches: Searches) -> Outcomes:
         """Every search floods all that hangs together."""
-        return flooded(scene, searches, (FAR,), promise=False, acknowledged=True, all_answer=True)
+        return flooded(scene, searches, (FAR,), promise=False, acknowledged=True, answers=EVERYBODY)

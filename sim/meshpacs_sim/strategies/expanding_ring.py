@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from meshpacs.model.limits import HOPS
 from meshpacs_sim.strategies.ball import Hops
-from meshpacs_sim.strategies.flooding import flooded
+from meshpacs_sim.strategies.flooding import EVERYBODY, flooded
 from meshpacs_sim.strategies.parameters import Parameters
 from meshpacs_sim.strategies.search import Outcomes, Scene, Searches
 
@@ -44,4 +44,6 @@ class ExpandingRing(Parameters):
 
     def search(self, scene: Scene, searches: Searches) -> Outcomes:
         """Every search floods ball after ball."""
-        return flooded(scene, searches, self.ttls, promise=True, acknowledged=True, all_answer=True)
+        return flooded(
+            scene, searches, self.ttls, promise=True, acknowledged=True, answers=EVERYBODY
+        )

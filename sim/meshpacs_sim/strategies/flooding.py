@@ -7,7 +7,7 @@ the way that the copy came. How floods differ is told by three switches:
 - a *promise* (PROTOCOL 4.3, mode ball) accepts a copy again if it may go further than any before;
   without it only the first copy counts, however far it may go;
 - *acknowledged* (PROTOCOL 2.5, 4.4): a Got and a Closed for every Ask;
-- *all answer* (PROTOCOL 5.5): a miss looks as a hit does. Else only holders answer.
+- *everybody* answers, so that a miss looks as a hit does (PROTOCOL 5.5), or only *holders* do.
 
 Left out: searching an archive takes no time, and answers do not wait for one another on a link.
 The twin of the engine (`meshpacs_sim.kernel`) is what follows it message for message.
@@ -28,8 +28,10 @@ from meshpacs_sim.strategies.ground import (
     learn,
     outcomes,
     road_us,
+    send,
     tally,
 )
+from meshpacs_sim.strategies.heap import AT, DST, SRC, pop, push
 from meshpacs_sim.strategies.search import Int32s, Int64s, Outcomes, Scene, Searches
 
 FAR = 1 << 30
@@ -40,15 +42,56 @@ FAR = 1 << 30
 # last search whose content it holds.
 _ASKED, _BEST, _DUE, _DUE_AT, _DUE_TTL, _DUE_SRC, _HOLDS, _NODE_COLUMNS = range(8)
 
-# Columns of a copy under way.
-_AT, _DST, _SRC, _TTL, _HOPS, _BY, _COPY_COLUMNS = range(7)
+# Columns of a copy under way, after those that the heap orders by.
+_TTL, _HOPS, _BY, _COPY_COLUMNS = range(3, 7)
 
 # Columns of a wave: how long an answer takes from it to the asker, whether its node had not been
-# asked before, how many answers pass from it to its parent, and when it closes.
-_NODE, _OPENED, _LEFT, _DEPTH, _PARENT, _BACK, _NEW, _CARRIES, _CLOSES, _WAVE_COLUMNS = range(10)
+# asked before, how many answers pass from it to its parent, and when it closes. The asker's own is
+# number 0, and its parent -1.
+NODE, OPENED, DEPTH, PARENT, BACK, NEW, _LEFT, _CARRIES, _CLOSES, _WAVE_COLUMNS = range(10)
 
 # What one flood keeps count of: copies on the heap, copies made, when the last one arrives.
 _UNDER_WAY, _MADE, _LAST = range(3)
+
+
+SILENCE, HOLDERS, EVERYBODY = range(3)
+"""Who answers a flood along the way that the question came; with silence its owner sees to it."""
+
+
+class Floods:
+    """One flood after another over one view, and the memory that they share.
+
+    Time goes on from flood to flood, so that nothing has to be cleared between them.
+    """
+
+    def __init__(
+        self, view: Ground, told: Tally, *, promise: bool, acknowledged: bool, answers: int
+    ) -> None:
+        """`told` is what the floods are entered in."""
+        self._view = view
+        self._told = told
+        self._manner = (promise, acknowledged, answers)
+        self._nodes = np.full((len(view.up), _NODE_COLUMNS), -1, np.int64)
+        self._lanes = np.zeros(len(view.ends), np.int64)
+        self._copies = np.empty((1024, _COPY_COLUMNS), np.int64)
+        self._heap = np.empty(1024, np.int32)
+        self.waves = np.empty((1024, _WAVE_COLUMNS), np.int64)
+        """Of the last flood, in the order in which they were opened."""
+        self.clock: Word = 0
+        """When the last flood was over."""
+        self._number = 0
+
+    def flood(self, search: int, ttl: int, begun: Word) -> int:
+        """Put a search's question to everybody within so many hops; how many waves there were.
+
+        `begun` is the moment of `clock` from which latencies count.
+        """
+        self._copies, self._heap, self.waves, count, self.clock = spread(
+            self._view, self._told, search, ttl, *self._manner, self._nodes, self._lanes,
+            self._copies, self._heap, self.waves, self.clock, self._number, begun,
+        )  # fmt: skip
+        self._number += 1
+        return int(count)
 
 
 def flooded(
@@ -58,51 +101,28 @@ def flooded(
     *,
     promise: bool,
     acknowledged: bool,
-    all_answer: bool,
+    answers: int,
 ) -> Outcomes:
     """Flood with each TTL in turn until one has found something."""
     view = ground(scene, searches)
     told = tally(view)
-    _floods(view, told, np.array(ttls, np.int64), promise, acknowledged, all_answer)
+    floods = Floods(view, told, promise=promise, acknowledged=acknowledged, answers=answers)
+    for search in range(len(view.origins)):
+        begun = floods.clock
+        for ttl in ttls:
+            floods.flood(search, ttl, begun)
+            if told.found[search]:
+                break
     return outcomes(told)
 
 
 @compiled
-def _floods(
-    view: Ground,
-    told: Tally,
-    ttls: Int64s,
-    promise: bool,
-    acknowledged: bool,
-    all_answer: bool,
-) -> None:
-    nodes = np.full((len(view.up), _NODE_COLUMNS), -1, np.int64)
-    lanes = np.zeros(len(view.ends), np.int64)
-    copies = np.empty((1024, _COPY_COLUMNS), np.int64)
-    heap = np.empty(1024, np.int32)
-    waves = np.empty((1024, _WAVE_COLUMNS), np.int64)
-    clock: Word = np.int64(0)
-    number: Word = np.int64(0)
-    for search in range(len(view.origins)):
-        content = view.contents[search]
-        for at in range(view.copy_starts[content], view.copy_starts[content + 1]):
-            nodes[view.holders[at], _HOLDS] = search
-        nodes[view.origins[search], _HOLDS] = -1
-        begun = clock
-        for ttl in ttls:
-            copies, heap, waves, count, clock = spread(
-                view, told, search, ttl, promise, acknowledged,
-                nodes, lanes, copies, heap, waves, clock, number,
-            )  # fmt: skip
-            number += 1
-            told.reached[search] = _settle(
-                view, told, search, acknowledged, all_answer, nodes, waves, count, begun
-            )
-            clock = max(clock, waves[0, _CLOSES])
-            if told.found[search]:
-                break
-        asks = told.kinds[search, ASK]
-        told.duplicates[search] = asks - told.reached[search]
+def bring_back(told: Tally, search: Word, waves: Int64s, wave: Word, kind: Word) -> None:
+    """One answer goes back along the way that the question came by."""
+    parent = waves[wave, PARENT]
+    while parent >= 0:
+        send(told, search, kind, waves[parent, NODE])
+        parent = waves[parent, PARENT]
 
 
 @compiled
@@ -113,6 +133,7 @@ def spread(
     ttl: Word,
     promise: bool,
     acknowledged: bool,
+    answers: Word,
     nodes: Int64s,
     lanes: Int64s,
     copies: Int64s,
@@ -120,20 +141,22 @@ def spread(
     waves: Int64s,
     clock: Word,
     number: Word,
+    begun: Word,
 ) -> tuple[Int64s, Int32s, Int64s, Word, Word]:
     """One flood; `lanes` holds when the last copy on each link arrives, as none overtakes.
 
-    Time goes on from flood to flood, so that nothing has to be cleared between them. Gives back
-    the memory, which may have grown, how many waves there were and when the last copy arrived.
+    Gives back the memory, which may have grown, how many waves there were and when it was over.
     """
-    origin = view.origins[search]
+    origin, content = view.origins[search], view.contents[search]
+    for at in range(view.copy_starts[content], view.copy_starts[content + 1]):
+        nodes[view.holders[at], _HOLDS] = number
     nodes[origin, _ASKED], nodes[origin, _BEST] = number, ttl
-    waves[0, _NODE], waves[0, _OPENED], waves[0, _LEFT] = origin, clock, ttl
-    waves[0, _DEPTH], waves[0, _PARENT], waves[0, _BACK], waves[0, _NEW] = 0, -1, 0, 0
+    waves[0, NODE], waves[0, OPENED], waves[0, _LEFT] = origin, clock, ttl
+    waves[0, DEPTH], waves[0, PARENT], waves[0, BACK], waves[0, NEW] = 0, -1, 0, 0
     marks = np.array([0, 0, clock])
     count = 1
     while True:
-        node = waves[count - 1, _NODE]
+        node = waves[count - 1, NODE]
         if marks[_MADE] + view.starts[node + 1] - view.starts[node] > len(copies):
             copies = np.concatenate((copies, np.empty_like(copies)))
             heap = np.concatenate((heap, np.empty_like(heap)))
@@ -144,17 +167,19 @@ def spread(
         )  # fmt: skip
         copy = _accepted(promise, nodes, copies, heap, number, marks)
         if copy < 0:
-            return copies, heap, waves, count, marks[_LAST]
+            break
         if count == len(waves):
             waves = np.concatenate((waves, np.empty_like(waves)))
-        end, left, parent = copies[copy, _DST], copies[copy, _TTL], copies[copy, _BY]
-        back = road_us(view, end, copies[copy, _SRC], search + copies[copy, _HOPS])
-        waves[count, _NODE], waves[count, _OPENED] = end, copies[copy, _AT]
-        waves[count, _LEFT], waves[count, _DEPTH] = left, copies[copy, _HOPS]
-        waves[count, _PARENT], waves[count, _BACK] = parent, waves[parent, _BACK] + back
-        waves[count, _NEW] = nodes[end, _ASKED] != number
+        end, left, parent = copies[copy, DST], copies[copy, _TTL], copies[copy, _BY]
+        back = road_us(view, end, copies[copy, SRC], search + copies[copy, _HOPS])
+        waves[count, NODE], waves[count, OPENED] = end, copies[copy, AT]
+        waves[count, _LEFT], waves[count, DEPTH] = left, copies[copy, _HOPS]
+        waves[count, PARENT], waves[count, BACK] = parent, waves[parent, BACK] + back
+        waves[count, NEW] = nodes[end, _ASKED] != number
         nodes[end, _ASKED], nodes[end, _BEST] = number, left
         count += 1
+    _settle(view, told, search, acknowledged, answers, nodes, waves, count, number, begun)
+    return copies, heap, waves, count, max(marks[_LAST], waves[0, _CLOSES])
 
 
 @compiled
@@ -174,14 +199,14 @@ def _send_on(
     marks: Int64s,
 ) -> None:
     """Open a wave. What is certain to be a repeat is counted, and not put on the heap."""
-    node, opened, parent = waves[wave, _NODE], waves[wave, _OPENED], waves[wave, _PARENT]
-    left, hops = waves[wave, _LEFT] - 1, waves[wave, _DEPTH] + 1
+    node, opened, parent = waves[wave, NODE], waves[wave, OPENED], waves[wave, PARENT]
+    left, hops = waves[wave, _LEFT] - 1, waves[wave, DEPTH] + 1
     waves[wave, _CLOSES], waves[wave, _CARRIES] = opened, 0
-    came_from = waves[parent, _NODE] if parent >= 0 else -1
+    came_from = waves[parent, NODE] if parent >= 0 else -1
     if left < 0:
         return
     for slot in range(view.starts[node], view.starts[node + 1]):
-        end = view.ends[slot]
+        end = np.int64(view.ends[slot])
         if end == came_from or not view.up[end]:
             continue
         arrives = max(opened + road_us(view, node, end, search + hops), lanes[slot])
@@ -205,9 +230,9 @@ def _send_on(
         nodes[end, _DUE], nodes[end, _DUE_AT] = number, arrives
         nodes[end, _DUE_TTL], nodes[end, _DUE_SRC] = left, node
         made = marks[_MADE]
-        copies[made, _AT], copies[made, _DST], copies[made, _SRC] = arrives, end, node
+        copies[made, AT], copies[made, DST], copies[made, SRC] = arrives, end, node
         copies[made, _TTL], copies[made, _HOPS], copies[made, _BY] = left, hops, wave
-        _push(heap, marks[_UNDER_WAY], made, copies)
+        push(heap, marks[_UNDER_WAY], made, copies)
         marks[_UNDER_WAY] += 1
         marks[_MADE] += 1
 
@@ -218,9 +243,9 @@ def _accepted(
 ) -> Word:
     """The next copy that is no repeat; -1 if all have arrived."""
     while marks[_UNDER_WAY]:
-        copy = _pop(heap, marks[_UNDER_WAY], copies)
+        copy = pop(heap, marks[_UNDER_WAY], copies)
         marks[_UNDER_WAY] -= 1
-        end, left = copies[copy, _DST], copies[copy, _TTL]
+        end, left = copies[copy, DST], copies[copy, _TTL]
         if nodes[end, _ASKED] != number or (promise and left > nodes[end, _BEST]):
             return copy
     return -1
@@ -232,68 +257,30 @@ def _settle(
     told: Tally,
     search: Word,
     acknowledged: bool,
-    all_answer: bool,
+    answers: Word,
     nodes: Int64s,
     waves: Int64s,
     count: Word,
+    number: Word,
     begun: Word,
-) -> Word:
-    """Bring the answers back and close the waves, the last one first; how many were asked."""
+) -> None:
+    """Bring the answers back and close the waves, the last one first."""
     asked = 0
     for wave in range(count - 1, 0, -1):
-        node, parent = waves[wave, _NODE], waves[wave, _PARENT]
-        holds = nodes[node, _HOLDS] == search
-        if waves[wave, _NEW]:
+        node, parent = waves[wave, NODE], waves[wave, PARENT]
+        if waves[wave, NEW]:
             asked += 1
-            waves[wave, _CARRIES] += all_answer or holds
+            holds = answers != SILENCE and nodes[node, _HOLDS] == number
+            waves[wave, _CARRIES] += holds or answers == EVERYBODY
             if holds:
-                when = waves[wave, _OPENED] + waves[wave, _BACK] - begun
-                learn(view, told, search, node, waves[wave, _DEPTH], when)
+                when = waves[wave, OPENED] + waves[wave, BACK] - begun
+                learn(view, told, search, node, waves[wave, DEPTH], when)
         carries = waves[wave, _CARRIES]
         waves[parent, _CARRIES] += carries
         told.kinds[search, PART] += carries
-        told.load[waves[parent, _NODE]] += carries
+        told.load[waves[parent, NODE]] += carries
         if acknowledged:
-            back = waves[wave, _BACK] - waves[parent, _BACK]
+            back = waves[wave, BACK] - waves[parent, BACK]
             waves[parent, _CLOSES] = max(waves[parent, _CLOSES], waves[wave, _CLOSES] + back)
-    return asked
-
-
-@compiled
-def _before(copies: Int64s, one: Word, other: Word) -> bool:
-    """Whether a copy arrives before another: by time, node, sender, and as they were sent."""
-    for column in (_AT, _DST, _SRC):
-        earlier: bool = copies[one, column] < copies[other, column]
-        if earlier or copies[one, column] > copies[other, column]:
-            return earlier
-    return bool(one < other)
-
-
-@compiled
-def _push(heap: Int32s, size: Word, copy: Word, copies: Int64s) -> None:
-    at = size
-    while at:
-        above = (at - 1) >> 1
-        if not _before(copies, copy, heap[above]):
-            break
-        heap[at] = heap[above]
-        at = above
-    heap[at] = copy
-
-
-@compiled
-def _pop(heap: Int32s, size: Word, copies: Int64s) -> Word:
-    first, moved = int(heap[0]), int(heap[size - 1])
-    at, size = 0, size - 1
-    while True:
-        below = 2 * at + 1
-        if below >= size:
-            break
-        if below + 1 < size and _before(copies, heap[below + 1], heap[below]):
-            below += 1
-        if not _before(copies, heap[below], moved):
-            break
-        heap[at] = heap[below]
-        at = below
-    heap[at] = moved
-    return first
+    told.reached[search] = asked
+    told.duplicates[search] = told.kinds[search, ASK] - asked

@@ -27,9 +27,15 @@ _TABLE = np.uint64(8)
 
 _BASE = np.uint64(word(b"latency base"))
 _JITTER = np.uint64(word(b"latency jitter"))
+_STALE = np.uint64(word(b"index/stale"))
 _32 = np.uint64(32)
 _ONE = np.uint64(1)
 _NAMES = np.array(PART_NAMES, np.int64)
+
+
+Uint64s = npt.NDArray[np.uint64]
+
+ALWAYS = np.uint64((1 << 64) - 1)
 
 
 class Ground(NamedTuple):
@@ -128,8 +134,35 @@ def words(name: str) -> np.uint64:
 
 
 def chance(share: float) -> np.uint64:
-    """A draw below this number happens with this probability, up to 1 - 2^-64."""
-    return np.uint64(min(int(share * 2.0**64), (1 << 64) - 1))
+    """A probability, as `happens` takes it."""
+    return np.uint64(min(int(share * 2.0**64), int(ALWAYS)))
+
+
+@compiled
+def happens(bits: np.uint64, share: np.uint64) -> bool | np.bool_:
+    """Whether chance will have it so; with `chance(0.0)` never, with `chance(1.0)` always."""
+    return share == ALWAYS or bits < share
+
+
+@compiled
+def drawn(seed: np.uint64, count: Word, purpose: np.uint64) -> Uint64s:
+    """One draw for each of so many."""
+    bits = np.empty(count, np.uint64)
+    for each in range(count):
+        bits[each] = draw(seed, np.uint64(each), purpose, np.uint64(0))
+    return bits
+
+
+@compiled
+def listed(view: Ground, holder: Word, content: Word, stale: np.uint64) -> bool | np.bool_:
+    """Whether an index that has heard of this copy still names it.
+
+    What is told of a holder that is down may have been taken out; with the same chance in every
+    index, so that strategies differ by what they do.
+    """
+    if view.up[holder]:
+        return True
+    return happens(draw(view.seed, np.uint64(holder), _STALE, np.uint64(content)), stale)
 
 
 @compiled
@@ -141,6 +174,18 @@ def road_us(view: Ground, src: Word, dst: Word, turn: Word) -> Word:
         return np.int64(base)
     jitter = draw(view.seed, place, _JITTER, np.uint64(turn) % _TABLE) % view.jitter_us
     return np.int64(base + jitter)
+
+
+@compiled
+def first_from(values: Int32s | Uint64s, first: Word, last: Word, value: Word) -> Word:
+    """Among rising values the first place, from `first` on, of one that is not less; or `last`."""
+    while first < last:
+        middle = (first + last) >> 1
+        if values[middle] < value:
+            first = middle + 1
+        else:
+            last = middle
+    return first
 
 
 @compiled
@@ -176,6 +221,3 @@ def naming(names: Word) -> int:
         if names <= _NAMES[size]:
             return PART + size
     return PART + len(_NAMES) - 1
-
-
-Uint64s = npt.NDArray[np.uint64]

@@ -1,7 +1,7 @@
 """What strategies have in common: parameters within bounds, and nothing to keep up."""
 
 from dataclasses import dataclass, fields
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 from msgspec import Meta
 
@@ -9,6 +9,8 @@ from meshpacs_sim.strategies.search import Scene, Upkeep
 
 LINKED_MOST = 1_000
 """Neighbours, copies of an entry and the like. A guess: more is a mistake in typing."""
+
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from meshpacs_sim.strategies.ground import (
     PART,
     Ground,
     Tally,
+    first_from,
     ground,
     learn,
     mark_holders,
@@ -79,14 +80,18 @@ def _walks(
     gone = np.empty(walkers, np.int64)
     due = np.empty(walkers, np.int64)
     for search in range(len(view.origins)):
-        origin = view.origins[search]
+        origin = np.int64(view.origins[search])
         mark_holders(view, view.contents[search], holds, search)
         holds[origin] = -1
         visited[origin] = search
-        at[:], gone[:], due[:] = origin, 0, 0
+        for each in range(walkers):
+            at[each], gone[each], due[each] = origin, 0, 0
         heard_us = np.int64(NEVER)
         while True:
-            walker = np.argmin(due)
+            walker = 0
+            for each in range(1, walkers):
+                if due[each] < due[walker]:
+                    walker = each
             now = due[walker]
             if now == NEVER:
                 break
@@ -153,9 +158,9 @@ def _next(view: Ground, node: Word, bits: np.uint64, taken: Int32s, search: Word
             if choice == 0:
                 break
             choice -= 1
-    end: Word = view.ends[slot]
+    end = np.int64(view.ends[slot])
     if len(taken):
         taken[slot] = search
-        row = view.ends[view.starts[end] : view.starts[end + 1]]
-        taken[view.starts[end] + np.searchsorted(row, node)] = search
+        back = first_from(view.ends, view.starts[end], view.starts[end + 1], np.int32(node))
+        taken[back] = search
     return end

@@ -43,6 +43,9 @@ ENTRY_BYTES = 80
 """What an index is told of one copy: a content's key and a holder's name, 32 bytes each, and what
 goes around them. A guess."""
 
+ENVELOPE_BYTES = 110
+"""What goes around that: frame, sender, number, signature of 64 bytes. A guess."""
+
 MEMBERSHIP_BYTES = 60
 """That a node has come or gone: its name, an address, a number. A guess."""
 

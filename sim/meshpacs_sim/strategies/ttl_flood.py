@@ -12,7 +12,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from meshpacs_sim.strategies.flooding import flooded
+from meshpacs_sim.strategies.flooding import HOLDERS, flooded
 from meshpacs_sim.strategies.parameters import Parameters
 from meshpacs_sim.strategies.search import Outcomes, Scene, Searches
 
@@ -34,5 +34,5 @@ class TtlFlood(Parameters):
     def search(self, scene: Scene, searches: Searches) -> Outcomes:
         """Every search floods once."""
         return flooded(
-            scene, searches, (self.ttl,), promise=False, acknowledged=False, all_answer=False
+            scene, searches, (self.ttl,), promise=False, acknowledged=False, answers=HOLDERS
         )
