@@ -4,6 +4,8 @@ A trip to a thread costs more than a small write, so pieces are gathered up to `
 instance below that makes one trip: open, write, make durable, commit. The first `HELD_BYTES` are
 hashed as they come, while their sender is still sending; of a larger instance the rest is hashed in
 the thread, because the event loop is not to do so for long.
+
+Who is in a thread already (`Mesh.dwell`) makes no trip at all.
 """
 
 from collections.abc import Callable
@@ -14,7 +16,6 @@ import trio
 
 from meshpacs.archive.arrival import Announced, Arrival, LeafDigests
 from meshpacs.archive.faults import DiskFull, Reason, Refused
-from meshpacs.archive.filing import Verdict
 from meshpacs.model.errors import MeshError
 from meshpacs.node.vault import Vault
 from meshpacs.node.views import Kept, NotKept, Why
@@ -39,7 +40,7 @@ class Arriving:
         """Nothing is opened yet."""
         self._vault = vault
         self._announced = announced
-        self._held = memoryview(b"")
+        self._held: memoryview | None = None
         self._size = 0
         """Bytes gathered in it."""
         self._digests: LeafDigests | None = LeafDigests()
@@ -50,8 +51,6 @@ class Arriving:
     async def __aenter__(self) -> Self:
         """Nothing is kept until `commit`."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        spare = self._vault.spare
-        self._held = spare.pop() if spare else memoryview(bytearray(HELD_BYTES))
         return self
 
     async def __aexit__(
@@ -61,55 +60,95 @@ class Arriving:
         trace: TracebackType | None,
     ) -> None:
         """Discard what was not committed."""
-        if len(self._vault.spare) < SPARE_MOST:
-            self._vault.spare.append(self._held)
-        if self._arrival is not None:
-            with trio.move_on_after(DISCARD_S, shield=True):
-                await self._vault.write(self._arrival.discard)
+        with trio.move_on_after(DISCARD_S, shield=True):
+            await self.discard()
 
     async def write(self, data: memoryview) -> None:
         """Take the next bytes; they may be overwritten once this returns."""
         while data:
-            piece = data[: len(self._held) - self._size]
-            self._held[self._size : self._size + len(piece)] = piece
-            if self._digests is not None:
-                self._digests.update(piece)
-            self._size += len(piece)
-            data = data[len(piece) :]
-            if self._size == len(self._held):
-                await self._do(self._put)
+            data, full = self._gather(data)
+            if full:
+                await self._vault.write(self._put)
 
     async def commit(self) -> Kept:
         """Keep the instance: when this returns it is durable and may be acknowledged."""
-        return await self._do(self._finish)
+        return await self._vault.write(self.commit_here)
 
-    async def _do(self, work: Callable[[], T]) -> T:
-        try:
-            return await self._vault.write(work)
-        except MeshError as fault:
-            raise NotKept(_why(fault), fault) from fault
+    async def discard(self) -> None:
+        """Leave nothing behind; after `commit` this does nothing."""
+        if self._arrival is None:
+            self._give_back()
+        else:
+            await self._vault.write(self.discard_here)
 
-    def _put(self) -> Arrival:
-        """In a thread."""
+    # ------------------------------------------------------------ in a thread
+
+    def write_here(self, data: memoryview) -> None:
+        """The same as `write`."""
+        while data:
+            data, full = self._gather(data)
+            if full:
+                self._put()
+
+    def commit_here(self) -> Kept:
+        """The same as `commit`, after which nothing is left to be discarded."""
+        self._put()
+        arrival, self._arrival = self._arrival, None  # whatever comes of it, it leaves nothing
+        assert arrival is not None
+        kept = _told(arrival.commit)
+        self._give_back()
+        return Kept(kept.outcome.value, kept.study_uid)
+
+    def discard_here(self) -> None:
+        """The same as `discard`."""
+        if self._arrival is not None:
+            self._arrival.discard()
+            self._arrival = None
+        self._give_back()
+
+    # ------------------------------------------------------------
+
+    def _gather(self, data: memoryview) -> tuple[memoryview, bool]:
+        """Take what there is room for; what is left, and whether it is time to write."""
+        if self._held is None:
+            spare = self._vault.spare
+            self._held = spare.pop() if spare else memoryview(bytearray(HELD_BYTES))
+        piece = data[: len(self._held) - self._size]
+        self._held[self._size : self._size + len(piece)] = piece
+        if self._digests is not None:
+            self._digests.update(piece)
+        self._size += len(piece)
+        return data[len(piece) :], self._size == len(self._held)
+
+    def _put(self) -> None:
+        """Write what was gathered. In a thread."""
+        _told(self._write)
+
+    def _write(self) -> None:
         if self._arrival is None:
             self._arrival = self._vault.archive.arrive(self._announced)
+        if self._held is None:
+            return
         held, self._size = self._held[: self._size], 0
         if self._digests is not None:
             digests, self._digests = self._digests, None
             self._arrival.write_hashed(held, digests)
         else:
             self._arrival.write(held)
-        return self._arrival
 
-    def _finish(self) -> Kept:
-        """In a thread."""
-        arrival = self._put()
-        self._arrival = None  # whatever comes of it, it leaves nothing behind
-        return _kept(arrival.commit())
+    def _give_back(self) -> None:
+        """Let the next one have the buffer."""
+        held, self._held = self._held, None
+        if held is not None and len(self._vault.spare) < SPARE_MOST:
+            self._vault.spare.append(held)
 
 
-def _kept(verdict: Verdict) -> Kept:
-    return Kept(verdict.outcome.value, verdict.study_uid)
+def _told(work: Callable[[], T]) -> T:
+    """Do it; what is in the way is told as `mesh.Arriving` does."""
+    try:
+        return work()
+    except MeshError as fault:
+        raise NotKept(_why(fault), fault) from fault
 
 
 def _why(fault: MeshError) -> Why:

@@ -1,6 +1,6 @@
 """The running node as `mesh.Mesh` describes it: each wish goes to the room that fulfils it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -186,6 +186,10 @@ class LivingMesh:
         """Take in one data set that a sender has announced, piece by piece."""
         announced = Announced(sop_class, sop_uid, transfer_syntax, calling_ae)
         return Arriving(self._rooms.vault, announced)
+
+    async def dwell(self, work: Callable[[], None]) -> bool:
+        """Run work in a thread that may write; see `mesh.Mesh.dwell`."""
+        return await self._rooms.vault.dwell(work)
 
     @property
     def decodable(self) -> frozenset[str]:

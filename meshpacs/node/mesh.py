@@ -4,10 +4,11 @@
 `async for progress in finding`, then `found = await finding.result()`.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 import trio
 
@@ -84,6 +85,35 @@ class Arriving(Protocol):
         Raises:
             NotKept: the error says why; nothing was kept.
         """
+        ...
+
+    async def discard(self) -> None:
+        """Leave nothing behind; after `commit` this does nothing."""
+        ...
+
+    def write_here(self, data: memoryview) -> None:
+        """The same as `write`, for work that dwells in a thread."""
+        ...
+
+    def commit_here(self) -> Kept:
+        """The same as `commit`, for work that dwells in a thread."""
+        ...
+
+    def discard_here(self) -> None:
+        """The same as `discard`, for work that dwells in a thread."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Nothing is kept until `commit`."""
+        ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Discard what was not committed."""
         ...
 
 
@@ -189,8 +219,16 @@ class Mesh(Protocol):
 
     def arrival(
         self, sop_class: str, sop_uid: str, transfer_syntax: str, calling_ae: str
-    ) -> AbstractAsyncContextManager[Arriving]:
+    ) -> Arriving:
         """Take in one data set that a sender has announced, piece by piece."""
+        ...
+
+    async def dwell(self, work: Callable[[], None]) -> bool:
+        """Run work in a thread that may write what arrives, and may stay there as long as it has
+        something to do; cancelled, it is to end soon (`trio.from_thread.check_cancelled`).
+
+        False, at once and with nothing done, if no thread is free for that.
+        """
         ...
 
     async def share(self, titles: tuple[str, ...], courier: Courier) -> None:

@@ -30,6 +30,10 @@ READS = 8
 WRITES = 8
 """Writes at once; they share their commits. A guess."""
 
+DWELLERS = 8
+"""Threads at once that write what they read from a socket themselves; they share their commits with
+the others. A guess: who finds no place makes trips for its writes."""
+
 CLOSE_S = 1.5
 """Seconds that reads under way have to end when the archive is closed. A guess."""
 
@@ -45,6 +49,7 @@ class Vault:
         self._searches = trio.CapacityLimiter(SEARCHES)
         self._reads = trio.CapacityLimiter(READS)
         self._writes = trio.CapacityLimiter(WRITES)
+        self._dwellers = trio.CapacityLimiter(DWELLERS)
         self._looks = trio.CapacityLimiter(1)
 
     @classmethod
@@ -72,7 +77,7 @@ class Vault:
     async def close(self) -> None:
         """Let reads under way end, then close; for shielded use, within `CLOSE_S` and a little."""
         with trio.move_on_after(CLOSE_S) as scope:
-            for limiter in (self._searches, self._reads, self._writes, self._looks):
+            for limiter in (self._searches, self._reads, self._writes, self._dwellers, self._looks):
                 for _ in range(int(limiter.total_tokens)):
                     await limiter.acquire_on_behalf_of(object())
         if scope.cancelled_caught:
@@ -98,6 +103,15 @@ class Vault:
     async def write(self, work: Callable[[], T]) -> T:
         """Run a write in a thread, to its end even if cancelled."""
         return await trio.to_thread.run_sync(work, limiter=self._writes)
+
+    async def dwell(self, work: Callable[[], None]) -> bool:
+        """Run work that writes and stays in its thread, which is to ask now and then whether it is
+        cancelled; False, at once, if there is no place for it.
+        """
+        if not self._dwellers.available_tokens:
+            return False
+        await trio.to_thread.run_sync(work, limiter=self._dwellers)
+        return True
 
     async def look(self, work: Callable[[], T]) -> T:
         """Run a look at the disk in a thread, one at a time.

@@ -1,10 +1,11 @@
 """A mesh that says what a test wants, and remembers what it was asked."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import trio
 
@@ -244,16 +245,36 @@ class FakeArriving:
         self._mesh = mesh
         self._data = b""
 
+    async def __aenter__(self) -> Self:
+        await trio.lowlevel.checkpoint()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
     async def write(self, data: memoryview) -> None:
         await trio.lowlevel.checkpoint()
+        self.write_here(data)
+
+    async def commit(self) -> Kept:
+        await trio.lowlevel.checkpoint()
+        return self.commit_here()
+
+    async def discard(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.discard_here()
+
+    def write_here(self, data: memoryview) -> None:
         self._data += data
         if self._mesh.not_kept is not None:
             raise self._mesh.not_kept
 
-    async def commit(self) -> Kept:
-        await trio.lowlevel.checkpoint()
+    def commit_here(self) -> Kept:
         self._mesh.arrived.append(self._data)
         return Kept("stored", STUDY)
+
+    def discard_here(self) -> None:
+        self._mesh.discarded += 1
 
 
 class FakeRetrieving:
@@ -353,6 +374,12 @@ class FakeMesh:
     courier: Courier = field(default_factory=lambda: nothing)
     """Carries out what is ordered of other members."""
     arrived: list[bytes] = field(default_factory=list)
+    discarded: int = 0
+    """Instances that were begun and not kept."""
+    threads: bool = True
+    """Whether work may dwell in threads."""
+    dwelt: list[trio.Event] = field(default_factory=list)
+    """One for each time that work did: set once it is over."""
     left: trio.Event = field(default_factory=trio.Event)
     commitments: Commitments = field(default_factory=commitments_in_memory)
     promises: FakePromises = field(default_factory=FakePromises)
@@ -419,12 +446,22 @@ class FakeMesh:
         finally:
             self.left.set()
 
-    @asynccontextmanager
-    async def arrival(
+    def arrival(
         self, sop_class: str, sop_uid: str, transfer_syntax: str, calling_ae: str
-    ) -> AsyncIterator[FakeArriving]:
+    ) -> FakeArriving:
         self._remember("arrival", sop_class, sop_uid, transfer_syntax, calling_ae)
-        yield FakeArriving(self)
+        return FakeArriving(self)
+
+    async def dwell(self, work: Callable[[], None]) -> bool:
+        if not self.threads:
+            return False
+        over = trio.Event()
+        self.dwelt.append(over)
+        try:
+            await trio.to_thread.run_sync(work)
+        finally:
+            over.set()
+        return True
 
     @asynccontextmanager
     async def import_paths(self, paths: Sequence[Path]) -> AsyncIterator[FakeImporting]:

@@ -11,7 +11,7 @@ import trio.testing
 from meshpacs.archive.archive import Archive
 from meshpacs.model.ids import NodeId
 from meshpacs.node import vault as vault_module
-from meshpacs.node.vault import READS, WRITES, Vault
+from meshpacs.node.vault import DWELLERS, READS, WRITES, Vault
 from tests.node.houses import ALL_STUDIES
 from tests.node.imagined import ANNA, BERT
 
@@ -57,6 +57,29 @@ async def test_a_cancelled_write_is_waited_for_and_a_cancelled_read_is_not(vault
     assert "write" in done
     await vault.close()
     assert "read" in done, "closing waits for reads that were left to themselves"
+
+
+async def test_who_dwells_in_a_thread_has_a_place_of_its_own_or_none(vault: Vault) -> None:
+    gate, busy = threading.Event(), threading.Semaphore(0)
+    done: list[bool] = []
+
+    def dwell() -> None:
+        busy.release()
+        gate.wait()
+
+    async def come() -> None:
+        done.append(await vault.dwell(dwell))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(DWELLERS):
+            nursery.start_soon(come)
+        for _ in range(DWELLERS):
+            await trio.to_thread.run_sync(busy.acquire)
+        assert not await vault.dwell(dwell)
+        assert await vault.write(lambda: "written") == "written"
+        gate.set()
+    assert done == [True] * DWELLERS
+    await vault.close()
 
 
 async def test_boots_are_kept(vault: Vault, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from meshpacs.dimse.faults import OversizedIdentifier
 from meshpacs.dimse.messages import Assembly, Begun, Piece
 from meshpacs.dimse.pdu import DataFragment, Pdu
 from meshpacs.gateways.dicom.channel import Channel
+from meshpacs.gateways.dicom.lent import Lent
 from meshpacs.gateways.dicom.titles import Allowing
 from meshpacs.model.errors import Unavailable
 from meshpacs.model.limits import IDENTIFIER_BYTES
@@ -105,6 +106,8 @@ class Caller:
     ending: Pdu | None = None
     """What ended the association, if the peer said it."""
     _assembly: Assembly = field(init=False)
+    _left: Begun | None = None
+    """What a thread has read and left to `take`."""
 
     def __post_init__(self) -> None:
         """Read on the contexts that were accepted."""
@@ -133,6 +136,9 @@ class Caller:
         Raises:
             MalformedMessage: the association is to be aborted.
         """
+        if self._left is not None:
+            left, self._left = self._left, None
+            return left
         while True:
             what = await self.channel.receive()
             self.touched_s = trio.current_time()
@@ -143,6 +149,25 @@ class Caller:
             self.channel.amid = self._assembly.amid
             if found is not None:
                 return found
+
+    def take_lent(self, lent: Lent, wait_s: float) -> Begun | Piece | None:
+        """The same for the thread that the channel is lent to; None: it is for `take` to go on.
+
+        Raises:
+            MalformedMessage: the association is to be aborted.
+        """
+        while True:
+            fragment = lent.receive(wait_s)
+            if fragment is None:
+                return None
+            found = self._assembly.take(fragment)
+            self.channel.amid = self._assembly.amid
+            if found is not None:
+                return found
+
+    def leave(self, begun: Begun) -> None:
+        """Have `take` find this next."""
+        self._left = begun
 
     async def piece(self) -> Piece:
         """The next piece of the data set that is under way; its data valid until the next call.

@@ -7,9 +7,9 @@ and told to nobody else; whoever is silent for too long, in whatever state, is l
 import contextlib
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import trio
 
@@ -38,19 +38,11 @@ from meshpacs.dimse.pdu import (
     data_room,
     encode,
 )
-from meshpacs.dimse.reader import PduReader
+from meshpacs.gateways.dicom.lent import Lent
+from meshpacs.gateways.dicom.transport import Reading, Transport, quick_ack
 from meshpacs.model.errors import PeerFault, Unavailable
 from meshpacs.model.ids import SECOND, Micros
 from meshpacs.model.limits import PDU_BYTES
-
-RECEIVE_BYTES = 256 * 1024
-"""The one buffer that is read into: two of DCMTK's largest PDUs. A guess."""
-
-STEPS = 64
-"""PDUs or pieces taken in before others have a turn. A guess: below a millisecond."""
-
-READ_STEPS = 8
-"""Steps that a read counts as: of a whole buffer it takes 0.05 ms (measured)."""
 
 SEND_S = 60.0
 """Seconds without any progress after which a peer that does not read is let go. A guess: a
@@ -62,40 +54,6 @@ SILENCE_S = 60.0
 IDLE_S = 600.0
 """Seconds that an association may lie idle: viewers keep theirs open between two clicks. A guess,
 the same as DCMTK's storescp and dcm4chee have or allow."""
-
-QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
-"""Linux. A sender with Nagle's algorithm on holds back the end of each message until what came
-before is acknowledged, and an ordinary receiver waits 40 ms with that. The kernel forgets this
-option after a while, so it is set again after each read. Measured with DCMTK's storescu and
-instances of 0.5 MB: 105 to 285 a second without it, 600 to 1,270 with it."""
-
-
-class Transport(Protocol):
-    """What an association needs of a socket: `Prompt` has it, and TLS has the same."""
-
-    def recv_now(self, buffer: memoryview, /) -> int | None:
-        """Read without waiting; 0 at the end, None if it has to be waited for. Raises OSError."""
-        ...
-
-    def send_now(self, data: memoryview, /) -> int:
-        """Write some of it without waiting, or nothing; how much. Raises OSError."""
-        ...
-
-    def recv_into(self, buffer: memoryview, /) -> Awaitable[int]:
-        """Read what there is; 0 at the end. Raises OSError."""
-        ...
-
-    def send(self, data: memoryview, /) -> Awaitable[int]:
-        """Write some of it; how much. Raises OSError."""
-        ...
-
-    def setsockopt(self, level: int, option: int, value: int, /) -> None:
-        """Of the connection."""
-        ...
-
-    def shutdown(self, how: int, /) -> None:
-        """Of the connection."""
-        ...
 
 
 class Channel:
@@ -115,7 +73,7 @@ class Channel:
         self.amid = False
         """Whether a message is under way, in which silence is worth less patience."""
         self._sock = sock
-        self._reading = _Reading()
+        self._reading = Reading()
         self._told: deque[Pdu | DataFragment] = deque()
         self._lost = False
         self._over = False
@@ -181,9 +139,7 @@ class Channel:
             self._over = True
         elif self.fault is None:
             self._reading.feed(size)
-        if QUICKACK is not None:
-            with contextlib.suppress(OSError):  # it has hung up
-                self._sock.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
+        quick_ack(self._sock)
 
     async def _wait(self) -> None:
         """Wait for the peer, as long as it has patience."""
@@ -206,6 +162,25 @@ class Channel:
         elif not self.waiting:
             self.silent = self._lost = True
             await self.abort()
+
+    # ------------------------------------------------------------ lent to a thread
+
+    @property
+    def lendable(self) -> bool:
+        """Whether a thread can have it: of what was read nothing is still to be told here."""
+        return self._sock.lendable and not self._told
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator["Lent"]:
+        """Have a thread receive and send for a while, and nobody else do so."""
+        async with self._turn():
+            lent = Lent(self.association, self._sock, self._reading, self.room, _now())
+            try:
+                yield lent
+            finally:
+                self._torn = bool(lent.unsent)
+            if lent.unsent:
+                await self._put(lent.unsent)
 
     # ------------------------------------------------------------ the association's primitives
 
@@ -315,7 +290,7 @@ class Channel:
             if not self._torn:
                 await self._put(data)
 
-    async def _put(self, data: bytes) -> None:
+    async def _put(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         self._torn = True
         try:
@@ -330,29 +305,6 @@ class Channel:
             with contextlib.suppress(OSError):  # whoever reads is to hear of it
                 self._sock.shutdown(socket.SHUT_RDWR)
             raise Unavailable("The peer has hung up or does not read.") from error
-
-
-class _Reading:
-    """The buffer, and what is still to be told of it."""
-
-    def __init__(self) -> None:
-        self.buffer = memoryview(bytearray(RECEIVE_BYTES))
-        self.events: Iterator[Pdu | DataFragment] = iter(())
-        self._reader = PduReader()
-        self._steps = 0
-
-    def due(self) -> bool:
-        """Whether others should have a turn: a buffer can hold 20,000 PDUs of a few bytes."""
-        self._steps += 1
-        if self._steps < STEPS:
-            return False
-        self._steps = 0
-        return True
-
-    def feed(self, size: int) -> None:
-        """So many bytes were read into the buffer."""
-        self._steps += READ_STEPS
-        self.events = self._reader.feed(self.buffer[:size])
 
 
 def message(context: int, command: Command, data: bytes, room: int) -> bytes:

@@ -6,6 +6,7 @@ reads here takes care that others have their turn.
 """
 
 import os
+import select
 import sys
 
 import trio
@@ -43,6 +44,25 @@ class Prompt:
             return os.write(self._sock.fileno(), data)
         except BlockingIOError:
             return 0
+
+    lendable = sys.platform != "win32"
+    """Whether a thread can wait for it, by `recv_within`."""
+
+    def recv_within(self, buffer: memoryview, wait_s: float, /) -> int | None:
+        """Read what there is, or comes within that time; 0 at the end, None if nothing came.
+
+        For a thread, which waits.
+
+        Raises:
+            OSError: the connection is broken.
+        """
+        size = self.recv_now(buffer)
+        if size is None and sys.platform != "win32":
+            waiting = select.poll()
+            waiting.register(self._sock.fileno(), select.POLLIN)
+            if waiting.poll(wait_s * 1000):
+                size = self.recv_now(buffer)
+        return size
 
     async def recv_into(self, buffer: memoryview, /) -> int:
         """Read what there is, or wait until there is something; 0 at the end."""

@@ -33,9 +33,10 @@ from meshpacs.dimse.pdu import (
 )
 from meshpacs.dimse.services import VERIFICATION
 from meshpacs.dimse.statuses import SUCCESS
-from meshpacs.gateways.dicom.channel import Channel, Transport
+from meshpacs.gateways.dicom.channel import Channel
 from meshpacs.gateways.dicom.prompt import Prompt
 from meshpacs.gateways.dicom.tls import TlsSocket
+from meshpacs.gateways.dicom.transport import Transport
 from meshpacs.model.errors import PeerFault, Unavailable
 from meshpacs.model.limits import (
     IDENTIFIER_BYTES,

@@ -38,7 +38,7 @@ from meshpacs.gateways.dicom.requested import Requests, take_report
 from meshpacs.gateways.dicom.retrieving import get, move
 from meshpacs.gateways.dicom.scheduling import find_steps
 from meshpacs.gateways.dicom.sending import best_sent
-from meshpacs.gateways.dicom.storing import store
+from meshpacs.gateways.dicom.storing import Storing
 from meshpacs.gateways.dicom.titles import Titles
 from meshpacs.model.errors import Unavailable
 from meshpacs.node.credentials import Credentials
@@ -142,6 +142,7 @@ class _Session:
         self._reporter, self._requests = house.reporter, house.requests
         self._caller = caller
         self._private = private
+        self._storing = Storing(caller, partial(self._fits, service=Service.STORE))
         self._nursery: trio.Nursery
 
     async def run(self) -> None:
@@ -195,7 +196,7 @@ class _Session:
                 )
             case StoreRequest() as request if self._fits(number, Service.STORE):
                 await self._alone()
-                await store(caller, number, request)
+                await self._storing.serve(number, request)
             case FindRequest() as request if self._fits(number, Service.FIND):
                 data = await self._identifier()
                 await self._operate(request, partial(find, caller, number, request, data))

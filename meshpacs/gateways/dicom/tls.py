@@ -106,6 +106,14 @@ class TlsSocket:
         del buffer
         return None
 
+    lendable = False
+    """It is read and encrypted by tasks."""
+
+    def recv_within(self, buffer: memoryview, wait_s: float, /) -> int | None:
+        """Nothing: it is not lendable."""
+        del buffer, wait_s
+        return None
+
     def send_now(self, data: memoryview, /) -> int:
         """Nothing: it has to be encrypted first."""
         del data

@@ -426,15 +426,13 @@ class Cutting(FakeMesh):
         super().__init__()
         self.cut = cut
 
-    @asynccontextmanager
-    async def arrival(
+    def arrival(
         self, sop_class: str, sop_uid: str, transfer_syntax: str, calling_ae: str
-    ) -> AsyncIterator[FakeArriving]:
-        arrival = super().arrival(sop_class, sop_uid, transfer_syntax, calling_ae)
-        async with arrival as arriving:
-            if len(self.asked) in self.cut:
-                raise Unavailable("The association is gone.")
-            yield arriving
+    ) -> FakeArriving:
+        arriving = super().arrival(sop_class, sop_uid, transfer_syntax, calling_ae)
+        if len(self.asked) in self.cut:
+            raise Unavailable("The association is gone.")
+        return arriving
 
 
 @pytest.mark.parametrize(

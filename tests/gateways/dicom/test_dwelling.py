@@ -1,0 +1,308 @@
+"""C-STOREs that are read, kept and answered in one thread, and what gives it back."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from meshpacs.dimse.commands import EchoRequest, EchoResponse, StoreRequest, StoreResponse
+from meshpacs.dimse.contexts import Agreement, Context
+from meshpacs.dimse.messages import Assembly, Begun, command_pdus, data_pdus
+from meshpacs.dimse.pdu import (
+    Abort,
+    AssociateAccept,
+    AssociateRequest,
+    DataFragment,
+    Pdu,
+    ProposedContext,
+    ReleaseReply,
+    ReleaseRequest,
+    User,
+    encode,
+)
+from meshpacs.dimse.reader import PduReader
+from meshpacs.dimse.services import VERIFICATION
+from meshpacs.gateways.dicom import storing
+from meshpacs.gateways.dicom.channel import Channel
+from meshpacs.gateways.dicom.prompt import Prompt
+from meshpacs.model.errors import Unavailable
+from tests.gateways.dicom.doors import CT, PLAIN, Opened, opened
+from tests.gateways.fake_mesh import FakeMesh
+
+ROOM = 1000
+
+WANTED = AssociateRequest(
+    "MESHPACS",
+    "TEST",
+    (ProposedContext(1, CT, PLAIN), ProposedContext(3, VERIFICATION, PLAIN)),
+    User(16384, "1.2.3"),
+)
+
+
+class Sender:
+    """A peer that says byte for byte what a test has it say."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self._reader = PduReader()
+        self._told: list[Pdu | DataFragment] = []
+        self._assembly = Assembly((1, 3))
+
+    async def say(self, *parts: bytes) -> None:
+        await self.stream.send_all(b"".join(parts))
+
+    async def hear(self) -> Pdu | DataFragment:
+        """The next thing that it is told."""
+        with trio.fail_after(10):
+            while not self._told:
+                data = await self.stream.receive_some()
+                assert data, "it hung up"
+                self._told += [
+                    DataFragment(f.context, f.command, f.last, memoryview(bytes(f.data)))
+                    if isinstance(f, DataFragment) else f
+                    for f in self._reader.feed(memoryview(bytearray(data)))
+                ]  # fmt: skip
+        return self._told.pop(0)
+
+    async def answer(self) -> object:
+        """The next command."""
+        while True:
+            fragment = await self.hear()
+            assert isinstance(fragment, DataFragment), fragment
+            found = self._assembly.take(fragment)
+            if isinstance(found, Begun):
+                return found.command
+
+
+@asynccontextmanager
+async def sender(door: Opened) -> AsyncIterator[Sender]:
+    async with door.socket() as stream:
+        peer = Sender(stream)
+        await peer.say(encode(WANTED))
+        assert isinstance(await peer.hear(), AssociateAccept)
+        yield peer
+
+
+def store(number: int, context: int = 1) -> bytes:
+    request = StoreRequest(has_data=True, message_id=number, sop_class=CT, sop_uid=f"1.2.{number}")
+    return command_pdus(context, request, ROOM)
+
+
+def data(content: bytes, *, last: bool = True, context: int = 1) -> bytes:
+    pieces = data_pdus(context, content, ROOM, last=last)
+    return b"".join(part for pair in pieces for part in pair)
+
+
+ECHO = command_pdus(3, EchoRequest(message_id=77, sop_class=VERIFICATION), ROOM)
+
+
+async def stored(peer: Sender, number: int) -> None:
+    answer = await peer.answer()
+    assert isinstance(answer, StoreResponse)
+    assert (answer.responded_id, answer.status) == (number, 0)
+
+
+async def test_a_thread_takes_one_instance_after_the_other() -> None:
+    mesh = FakeMesh()
+    async with opened(mesh) as door, sender(door) as peer:
+        for number in range(1, 6):
+            await peer.say(store(number), data(bytes([number]) * 5000))
+            await stored(peer, number)
+        assert len(mesh.dwelt) == 1
+        assert not mesh.dwelt[0].is_set()
+        await peer.say(encode(ReleaseRequest()))
+        assert isinstance(await peer.hear(), ReleaseReply)
+    assert mesh.arrived == [bytes([number]) * 5000 for number in range(1, 6)]
+
+
+async def test_what_is_no_instance_is_served_as_ever_also_right_behind_one() -> None:
+    mesh = FakeMesh()
+    async with opened(mesh) as door, sender(door) as peer:
+        await peer.say(store(1), data(b"one"), ECHO, store(2), data(b"two"))
+        await stored(peer, 1)
+        assert isinstance(await peer.answer(), EchoResponse)
+        await stored(peer, 2)
+        # A context that is not for storing: its data set passes, and it is answered so.
+        await peer.say(store(3), data(b"three"), store(4, context=3))
+        await stored(peer, 3)
+        await peer.say(data(b"four", context=3))
+        assert getattr(await peer.answer(), "status", 0) == 0x0211
+    assert mesh.arrived == [b"one", b"two", b"three"]
+    assert len(mesh.dwelt) == 2
+
+
+async def test_a_sender_that_pauses_gives_the_thread_back_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storing, "PAUSE_S", 0.001)
+    mesh = FakeMesh()
+    async with opened(mesh) as door, sender(door) as peer:
+        whole = store(1) + data(bytes(range(250)) * 20)
+        for at in range(0, len(whole), 1900):
+            await peer.say(whole[at : at + 1900])
+            with trio.fail_after(10):
+                while not mesh.dwelt:
+                    await trio.sleep(0)
+                await mesh.dwelt[-1].wait()
+        await stored(peer, 1)
+    assert len(mesh.dwelt) > 1
+    assert mesh.arrived == [bytes(range(250)) * 20]
+
+
+async def test_a_thread_that_has_had_its_time_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storing, "DWELL_S", 0.0)
+    mesh = FakeMesh()
+    async with opened(mesh) as door, sender(door) as peer:
+        for number in (1, 2):
+            await peer.say(store(number), data(b"x" * 5000))
+            await stored(peer, number)
+    assert mesh.arrived == [b"x" * 5000] * 2
+    assert len(mesh.dwelt) >= 10
+
+
+async def test_where_no_thread_is_free_the_event_loop_reads() -> None:
+    mesh = FakeMesh(threads=False)
+    async with opened(mesh) as door, sender(door) as peer:
+        await peer.say(store(1), data(b"x" * 5000), store(2), data(b"y"))
+        await stored(peer, 1)
+        await stored(peer, 2)
+    assert mesh.arrived == [b"x" * 5000, b"y"]
+    assert mesh.dwelt == []
+
+
+@pytest.mark.parametrize("threads", [True, False])
+async def test_a_stop_in_the_middle_of_a_data_set_leaves_nothing(threads: bool) -> None:
+    mesh = FakeMesh(threads=threads)
+    async with opened(mesh) as door, sender(door) as peer:
+        await peer.say(store(1), data(b"x" * 5000, last=False))
+        with trio.fail_after(10):
+            while not mesh.asked:
+                await trio.sleep(0)
+    assert (mesh.arrived, mesh.discarded) == ([], 1)
+
+
+@pytest.mark.parametrize("threads", [True, False])
+async def test_a_sender_that_hangs_up_in_a_data_set_leaves_nothing(threads: bool) -> None:
+    mesh = FakeMesh(threads=threads)
+    async with opened(mesh) as door:
+        async with sender(door) as peer:
+            await peer.say(store(1), data(b"x" * 5000, last=False))
+        with trio.fail_after(10):
+            while not mesh.discarded:
+                await trio.sleep(0.001)
+    assert (mesh.arrived, mesh.discarded) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"garbage that is no PDU",
+        ECHO,  # a command set in the middle of a data set
+    ],
+)
+async def test_what_breaks_the_protocol_in_a_data_set_is_aborted(wrong: bytes) -> None:
+    mesh = FakeMesh()
+    async with opened(mesh) as door, sender(door) as peer:
+        await peer.say(store(1), data(b"x" * 5000, last=False), wrong)
+        assert isinstance(await peer.hear(), Abort)
+    assert (mesh.arrived, mesh.discarded) == ([], 1)
+
+
+# ---------------------------------------------------------------- what is lent
+
+
+class Clogged(Prompt):
+    """Has room for so many bytes of an answer, then for none until it is waited for."""
+
+    room = 10
+    broken = False
+
+    def send_now(self, data: memoryview, /) -> int:
+        if self.broken:
+            raise BrokenPipeError
+        return super().send_now(data[: self.room])
+
+    def recv_within(self, buffer: memoryview, wait_s: float, /) -> int | None:
+        if self.broken:
+            raise ConnectionResetError
+        return super().recv_within(buffer, wait_s)
+
+
+@asynccontextmanager
+async def established() -> AsyncIterator[tuple[Channel, Clogged, trio.socket.SocketType]]:
+    """A channel with an association, its socket, and its peer's."""
+    ours, theirs = trio.socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        prompt = Clogged(ours)
+        channel = Channel(prompt)
+        await channel.begin()
+        await theirs.send(encode(WANTED))
+        assert isinstance(await channel.receive(), AssociateRequest)
+        prompt.room = 1_000_000
+        channel.agreement = Agreement({1: Context(1, CT, PLAIN[0])}, 16384, {})
+        await channel.accept(AssociateAccept("MESHPACS", "TEST", (), User(16384, "1.2.3")))
+        await theirs.recv(10_000)
+        prompt.room = 10
+        yield channel, prompt, theirs
+
+
+ANSWER = StoreResponse(responded_id=1, status=0, sop_class=CT, sop_uid="1.2.3")
+
+
+async def test_what_the_socket_has_no_room_for_is_sent_before_anything_else() -> None:
+    async with established() as (channel, _, theirs):
+        async with channel.lent() as lent:
+            lent.send(1, ANSWER)
+            assert lent.unsent
+        assert await theirs.recv(10_000) == command_pdus(1, ANSWER, channel.room)
+
+
+async def test_nobody_else_sends_while_it_is_lent() -> None:
+    async with established() as (channel, prompt, theirs):
+        prompt.room = 1_000_000
+        async with trio.open_nursery() as nursery, channel.lent() as lent:
+            nursery.start_soon(channel.send, 1, EchoRequest(message_id=1, sop_class="1.2"))
+            await trio.testing.wait_all_tasks_blocked()
+            lent.send(1, ANSWER)
+        said = await theirs.recv(10_000)
+        assert said.startswith(command_pdus(1, ANSWER, channel.room))
+        assert len(said) > len(command_pdus(1, ANSWER, channel.room))
+
+
+async def test_a_peer_that_has_hung_up_is_noticed_by_whoever_sends() -> None:
+    async with established() as (channel, prompt, _):
+        prompt.broken = True
+        async with channel.lent() as lent:
+            assert lent.receive(0.0) is None
+            with pytest.raises(Unavailable):
+                lent.send(1, ANSWER)
+        await channel.abort()
+        async with channel.lent() as lent:
+            assert lent.receive(0.0) is None
+            with pytest.raises(Unavailable):
+                lent.send(1, ANSWER)
+
+
+async def test_what_is_no_data_is_left_for_the_event_loop() -> None:
+    async with established() as (channel, _, theirs):
+        await theirs.send(data(b"abc") + encode(ReleaseRequest()))
+        async with channel.lent() as lent:
+            fragment = lent.receive(0.0)
+            assert isinstance(fragment, DataFragment)
+            assert bytes(fragment.data) == b"abc"
+            assert lent.receive(0.0) is None
+            assert lent.receive(0.0) is None
+        assert isinstance(await channel.receive(), ReleaseRequest)
+
+
+async def test_what_is_no_pdu_is_told_to_the_event_loop() -> None:
+    async with established() as (channel, _, theirs):
+        await theirs.send(data(b"abc") + b"garbage")
+        async with channel.lent() as lent:
+            assert lent.receive(0.0) is not None
+            assert lent.receive(0.0) is None
+        assert channel.fault is None
+        assert await channel.receive() is None
+        assert channel.fault is not None
