@@ -120,6 +120,8 @@ class Arrival:
         self._head: bytearray | None = bytearray()
         self._preface = Preface("", 0)
         self._offset = 0
+        self._led: Buffer = b""
+        """A preface that is to be written."""
         self._kept = False
         lead = b""
         if announced is not None:
@@ -136,15 +138,17 @@ class Arrival:
 
     def _lead(self, lead: Buffer) -> None:
         self._offset = len(lead)
-        self._put(memoryview(lead))
+        self._led = lead
 
     def _put(self, data: memoryview) -> None:
-        self._until_look -= len(data)
+        """Write the next bytes; a preface together with what comes first behind it."""
+        lead, self._led = self._led, b""
+        self._until_look -= len(lead) + len(data)
         try:
             if self._until_look < 0:
-                self._stores.blobs.room.need(len(data))
+                self._stores.blobs.room.need(len(lead) + len(data))
                 self._until_look = ROOM_LOOK_BYTES
-            write_all(self._file, data)
+            write_all(self._file, lead, data)
         except OSError as error:
             self.discard()
             raise disk_fault(error, self._stores.blobs.folder) from error
