@@ -181,6 +181,29 @@ async def test_a_question_gets_rows_progress_and_the_final_report(stage: Stage) 
     assert stage.driver.queries_closed == 1
 
 
+async def test_the_end_of_a_query_is_logged_once_whoever_asked_has_it(stage: Stage) -> None:
+    stage.engine.says["ask"] = [DeliverFinal(Q1, REPORT)]
+    asked = question()
+    with structlog.testing.capture_logs() as logs:
+        await stage.driver.ask(asked, None, None)
+        await asked.result()
+        assert logs == [], "the answer does not wait for a line in the log"
+        await trio.testing.wait_all_tasks_blocked()
+    (line,) = logs
+    assert (line["event"], line["answered"], line["asked"]) == ("query_closed", 1, 1)
+
+
+async def test_a_query_that_ends_with_the_node_is_logged_all_the_same(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.engine.says["ask"] = [DeliverFinal(Q1, REPORT)]
+    with structlog.testing.capture_logs() as logs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.driver.run)
+            await stage.driver.ask(question(), None, None)
+            nursery.cancel_scope.cancel()
+    assert [line["event"] for line in logs] == ["query_closed"]
+
+
 async def test_leaving_cancels_the_query_and_a_late_final_is_dropped(stage: Stage) -> None:
     asked = question()
     await stage.driver.ask(asked, Everyone(), 5)

@@ -53,6 +53,7 @@ async def find(
     end = FindResponse(
         responded_id=request.message_id, sop_class=context.abstract_syntax, status=SUCCESS
     )
+    rows = b""
     try:
         asked = understood(caller, context, data)
         found = await _found(caller, operation, asked)
@@ -60,7 +61,7 @@ async def find(
         end = refused(end, fault, caller.title)
     else:
         if found is not None:
-            await _send_rows(caller, operation, number, asked, found, end)
+            rows = await _send_rows(caller, operation, number, asked, found, end)
             noted = caller.book.entries_of(caller.title, caller.host)
             fails = any(entry.incomplete_fails for entry in noted)
             status, comment = _ending(found, fails=fails)
@@ -69,7 +70,8 @@ async def find(
             end = replace(end, status=CANCELLED, comment="")
     caller.done["found"] += 1
     operation.answered = True
-    await caller.respond(number, end)
+    # In one write: who waits for the end is woken once.
+    await caller.channel.send_all([rows + message(number, end, b"", caller.channel.room)])
 
 
 def refused(end: FindResponse, fault: MeshError, calling: str) -> FindResponse:
@@ -137,7 +139,8 @@ async def _send_rows(
     asked: Asked,
     found: Found,
     end: FindResponse,
-) -> None:
+) -> bytes:
+    """Send the rows but the last ones, which are to be sent with the end."""
     pending = replace(end, has_data=True, status=PENDING_IGNORED_KEYS if asked.ignored else PENDING)
     explicit = caller.context(number).transfer_syntax == EXPLICIT_LITTLE
     room = caller.channel.room
@@ -147,7 +150,7 @@ async def _send_rows(
     size = 0
     for match in found.matches:
         if operation.cancelled:
-            return
+            return b""
         here = caller.mesh.node in match.holders
         row = write_row(
             asked,
@@ -162,8 +165,7 @@ async def _send_rows(
             await caller.channel.send_all([b"".join(parts)])
             parts.clear()
             size = 0
-    if parts:
-        await caller.channel.send_all([b"".join(parts)])
+    return b"".join(parts)
 
 
 def with_issuer(match: Match, found: Found, *, here: bool) -> Record:

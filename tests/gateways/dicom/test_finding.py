@@ -13,6 +13,7 @@ from meshpacs.dimse.elements import read_data_set
 from meshpacs.dimse.identifiers import write_query
 from meshpacs.dimse.services import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
 from meshpacs.gateways.dicom.comments import LATER
+from meshpacs.gateways.dicom.prompt import Prompt
 from meshpacs.gateways.dicom.requesting import Requestor
 from meshpacs.model.attributes import Level, Record, Value
 from meshpacs.model.errors import Unavailable
@@ -72,6 +73,26 @@ async def test_rows_say_where_a_study_is_and_the_end_says_who_is_missing() -> No
             0x0008_0056: ("ONLINE",),
         }
     ]
+
+
+async def test_the_last_rows_and_the_end_go_out_in_one_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("meshpacs.gateways.dicom.finding.SENT_AT_ONCE_BYTES", 800)
+    wrote: list[int] = []
+
+    class Counted(Prompt):
+        def send_now(self, data: memoryview, /) -> int:
+            wrote.append(len(data))
+            return super().send_now(data)
+
+    mesh = FakeMesh(found=replace(FOUND, matches=FOUND.matches * 7))
+    monkeypatch.setattr("meshpacs.gateways.dicom.door.Prompt", Counted)
+    async with opened(mesh) as door, door.called() as requestor:
+        wrote.clear()
+        rows, _, _ = await find(requestor, Level.STUDY, ALL)
+        assert len(rows) == 7
+        assert len(wrote) == 2, "as much as is sent at once, then what is left and the end"
 
 
 async def test_a_row_from_elsewhere_is_nearline_and_says_whose_number_it_has() -> None:
