@@ -54,14 +54,18 @@ class Lent:
         return None
 
     def _read(self, wait_s: float) -> bool:
+        buffer = self._reading.buffer
         try:
-            size = self._sock.recv_within(self._reading.buffer, wait_s)
+            size = self._sock.recv_now(buffer)
+            if size is None:
+                # Only now: a sender may be held back by what we have not acknowledged.
+                quick_ack(self._sock)
+                size = self._sock.recv_within(buffer, wait_s)
         except OSError:
             return False  # whoever reads next finds that it has ended
         if not size:
             return False
         self._reading.feed(size)
-        quick_ack(self._sock)
         return True
 
     def send(self, context: int, command: Command) -> None:

@@ -22,7 +22,8 @@ READ_STEPS = 8
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux. A sender with Nagle's algorithm on holds back the end of each message until what came
 before is acknowledged, and an ordinary receiver waits 40 ms with that. The kernel forgets this
-option after a while, so it is set again after each read. Measured with DCMTK's storescu and
+option after a while, so it is set again: by the event loop after each read, by a thread before it
+waits. Measured with DCMTK's storescu and
 instances of 0.5 MB: 105 to 285 a second without it, 600 to 1,270 with it."""
 
 
@@ -64,7 +65,7 @@ class Transport(Protocol):
 
 
 def quick_ack(sock: Transport) -> None:
-    """Have what was read acknowledged at once; after each read."""
+    """Have what was read, and what comes next, acknowledged at once."""
     if QUICKACK is not None:
         with contextlib.suppress(OSError):  # it has hung up
             sock.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)

@@ -27,6 +27,7 @@ from meshpacs.dimse.services import VERIFICATION
 from meshpacs.gateways.dicom import storing
 from meshpacs.gateways.dicom.channel import Channel
 from meshpacs.gateways.dicom.prompt import Prompt
+from meshpacs.gateways.dicom.transport import QUICKACK
 from meshpacs.model.errors import Unavailable
 from tests.gateways.dicom.doors import CT, PLAIN, Opened, opened
 from tests.gateways.fake_mesh import FakeMesh
@@ -218,6 +219,10 @@ class Clogged(Prompt):
 
     room = 10
     broken = False
+    acknowledged = 0
+
+    def setsockopt(self, level: int, option: int, value: int, /) -> None:
+        self.acknowledged += option == QUICKACK
 
     def send_now(self, data: memoryview, /) -> int:
         if self.broken:
@@ -295,6 +300,19 @@ async def test_what_is_no_data_is_left_for_the_event_loop() -> None:
             assert lent.receive(0.0) is None
             assert lent.receive(0.0) is None
         assert isinstance(await channel.receive(), ReleaseRequest)
+
+
+@pytest.mark.skipif(QUICKACK is None, reason="Linux has it")
+async def test_what_was_read_is_acknowledged_before_more_is_waited_for() -> None:
+    # A sender with Nagle's algorithm on holds its last bytes back until then.
+    async with established() as (channel, prompt, theirs):
+        await theirs.send(data(b"abc"))
+        async with channel.lent() as lent:
+            prompt.acknowledged = 0
+            assert lent.receive(0.0) is not None
+            assert prompt.acknowledged == 0
+            assert lent.receive(0.0) is None
+            assert prompt.acknowledged == 1
 
 
 async def test_what_is_no_pdu_is_told_to_the_event_loop() -> None:
