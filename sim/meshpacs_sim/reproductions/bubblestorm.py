@@ -18,7 +18,7 @@ from meshpacs_sim.graphs.csr import Csr
 from meshpacs_sim.graphs.random_graphs import regular
 from meshpacs_sim.kernel.compiled import compiled
 from meshpacs_sim.kernel.draws import Word, below, draw
-from meshpacs_sim.pictures.curves import Axis, Curve, curves
+from meshpacs_sim.pictures.curves import Axis, Curve, Panel, curves
 from meshpacs_sim.reproductions.finding import Reproduction, agreeing, certain, near
 from meshpacs_sim.reproductions.published import published
 from meshpacs_sim.statistics.intervals import Estimate, proportion_of
@@ -122,10 +122,15 @@ def reproduce() -> Reproduction:
         "bubblestorm",
         "How often two bubbles meet",
         [
-            Curve("1 - exp(-c²)", CERTAINTIES, [certain(each) for each in expected]),
-            Curve("random sets", CERTAINTIES, by_sets, hollow=True),
-            Curve(f"bubblecast, degree {MANY}", CERTAINTIES, by_many),
-            Curve(f"bubblecast, degree {FEW}", CERTAINTIES, by_few),
+            Panel(
+                "",
+                [
+                    Curve("1 - exp(-c²)", CERTAINTIES, [certain(each) for each in expected]),
+                    Curve("random sets", CERTAINTIES, by_sets, hollow=True),
+                    Curve(f"bubblecast, degree {MANY}", CERTAINTIES, by_many),
+                    Curve(f"bubblecast, degree {FEW}", CERTAINTIES, by_few),
+                ],
+            )
         ],
         Axis("c: nodes in a bubble, in roots of n"),
         Axis("searches that find", share=True),

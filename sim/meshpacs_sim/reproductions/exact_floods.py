@@ -6,7 +6,7 @@ from meshpacs_sim.graphs import identities, lattices, power_laws, random_graphs
 from meshpacs_sim.graphs.csr import Csr
 from meshpacs_sim.graphs.pieces import largest
 from meshpacs_sim.kernel import rounds
-from meshpacs_sim.pictures.curves import Axis, Curve, curves
+from meshpacs_sim.pictures.curves import Axis, Curve, Panel, curves
 from meshpacs_sim.reproductions.finding import Finding, Reproduction, certain, exactly
 from meshpacs_sim.reproductions.published import published
 
@@ -48,7 +48,7 @@ def reproduce() -> Reproduction:
     picture = curves(
         "exact-floods",
         "What a ball costs",
-        drawn,
+        [Panel("", drawn)],
         Axis("TTL, hops"),
         Axis("Asks", logarithmic=True),
     )

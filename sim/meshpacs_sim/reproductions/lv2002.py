@@ -17,6 +17,7 @@ from meshpacs_sim.graphs.csr import Csr
 from meshpacs_sim.graphs.pieces import largest
 from meshpacs_sim.kernel import rounds
 from meshpacs_sim.pictures.curves import Axis, Curve, curves
+from meshpacs_sim.pictures.curves import Panel as Series
 from meshpacs_sim.pictures.sheet import Picture
 from meshpacs_sim.pictures.tradeoff import Panel, Way, tradeoff
 from meshpacs_sim.reproductions.finding import (
@@ -110,7 +111,7 @@ def by_ttl(kind: str, mesh: Csr) -> tuple[list[Finding], Picture]:
     picture = curves(
         name,
         title,
-        drawn,
+        [Series("", drawn)],
         Axis("TTL, hops", logarithmic=True),
         Axis("searches that find", share=True),
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from meshpacs_sim.graphs.random_graphs import regular
 from meshpacs_sim.kernel.rounds import flood
-from meshpacs_sim.pictures.curves import Axis, Curve, curves
+from meshpacs_sim.pictures.curves import Axis, Curve, Panel, curves
 from meshpacs_sim.reproductions.finding import Finding, Reproduction, certain, within
 from meshpacs_sim.reproductions.published import published
 from meshpacs_sim.statistics.intervals import Estimate, mean_of
@@ -67,7 +67,7 @@ def reproduce() -> Reproduction:
     picture = curves(
         "mean-field",
         "How far a flood has come after each hop",
-        drawn,
+        [Panel("", drawn)],
         Axis("hops"),
         Axis(f"nodes asked, of {SIZE}", logarithmic=True),
     )

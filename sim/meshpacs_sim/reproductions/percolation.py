@@ -11,7 +11,7 @@ from meshpacs_sim.graphs.chance import Chance
 from meshpacs_sim.graphs.csr import Csr, from_edges
 from meshpacs_sim.graphs.pieces import pieces
 from meshpacs_sim.graphs.random_graphs import regular
-from meshpacs_sim.pictures.curves import Axis, Curve, curves
+from meshpacs_sim.pictures.curves import Axis, Curve, Panel, curves
 from meshpacs_sim.reproductions.finding import Reproduction, certain, near
 from meshpacs_sim.reproductions.published import published
 from meshpacs_sim.statistics.intervals import Estimate, mean_of
@@ -59,7 +59,7 @@ def reproduce() -> Reproduction:
     picture = curves(
         "percolation",
         "How much of a mesh hangs together when nodes fail",
-        drawn,
+        [Panel("", drawn)],
         Axis("share of nodes that are up"),
         Axis("nodes in the largest piece, of all", share=True),
     )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from meshpacs_sim.graphs.chance import Chance, Int64s, scaled
-from meshpacs_sim.pictures.curves import Axis, Curve, curves
+from meshpacs_sim.pictures.curves import Axis, Curve, Panel, curves
 from meshpacs_sim.reproductions.finding import Reproduction, agreeing, certain
 from meshpacs_sim.reproductions.published import published
 from meshpacs_sim.statistics.intervals import mean_of
@@ -59,10 +59,15 @@ def reproduce() -> Reproduction:
         "random-probing",
         "Probes until a copy is found",
         [
-            Curve("1/p", COPIES, [certain(SIZE / r) for r in COPIES]),
-            Curve("anybody again", COPIES, repeats, hollow=True),
-            Curve("(n+1)/(r+1)", COPIES, [certain((SIZE + 1) / (r + 1)) for r in COPIES]),
-            Curve("nobody twice", COPIES, none, hollow=True),
+            Panel(
+                "",
+                [
+                    Curve("1/p", COPIES, [certain(SIZE / r) for r in COPIES]),
+                    Curve("anybody again", COPIES, repeats, hollow=True),
+                    Curve("(n+1)/(r+1)", COPIES, [certain((SIZE + 1) / (r + 1)) for r in COPIES]),
+                    Curve("nobody twice", COPIES, none, hollow=True),
+                ],
+            )
         ],
         Axis(f"copies among {SIZE} nodes", logarithmic=True),
         Axis("nodes asked, mean", logarithmic=True),

@@ -9,7 +9,7 @@ import numpy as np
 from meshpacs_sim.graphs.chance import Chance, scaled
 from meshpacs_sim.graphs.csr import Csr
 from meshpacs_sim.graphs.random_graphs import regular
-from meshpacs_sim.pictures.curves import Axis, Curve, curves
+from meshpacs_sim.pictures.curves import Axis, Curve, Panel, curves
 from meshpacs_sim.reproductions.finding import Reproduction, certain, within
 from meshpacs_sim.reproductions.published import published
 from meshpacs_sim.statistics.intervals import Floats, mean_of
@@ -52,8 +52,13 @@ def reproduce() -> Reproduction:
         "random-walk",
         "How often a random walk comes to a new node",
         [
-            Curve("(d-2)/(d-1)", DEGREES, [certain(each) for each in expected]),
-            Curve("walks", DEGREES, ours, hollow=True),
+            Panel(
+                "",
+                [
+                    Curve("(d-2)/(d-1)", DEGREES, [certain(each) for each in expected]),
+                    Curve("walks", DEGREES, ours, hollow=True),
+                ],
+            )
         ],
         Axis("degree"),
         Axis("steps that reach a new node", share=True),

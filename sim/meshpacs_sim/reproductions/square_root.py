@@ -8,7 +8,7 @@ which is the least that any shares can cost.
 import numpy as np
 
 from meshpacs_sim.graphs.chance import Chance
-from meshpacs_sim.pictures.curves import Axis, Curve, curves
+from meshpacs_sim.pictures.curves import Axis, Curve, Panel, curves
 from meshpacs_sim.reproductions.finding import Finding, Reproduction, agreeing, certain, within
 from meshpacs_sim.reproductions.placing import SHARES, copies_of, of_zipf
 from meshpacs_sim.reproductions.published import published
@@ -71,7 +71,7 @@ def reproduce() -> Reproduction:
     picture = curves(
         "square-root",
         f"Probes until a copy is found, {CONTENTS} contents, a copy for each node in all",
-        drawn,
+        [Panel("", drawn)],
         Axis("Zipf exponent of what is asked for"),
         Axis("nodes asked, mean"),
     )
