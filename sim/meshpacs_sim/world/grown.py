@@ -43,8 +43,8 @@ def grown(
     """The links of a mesh that was left alone until it settled; meant for thousands of nodes.
 
     Every node knows every member from its start, as after a power cut; with `apart_us` they start
-    so far one after another, in the order of their numbers. A thousand nodes take five
-    seconds, or forty if they start a second apart.
+    so far one after another, in the order of their numbers. A thousand nodes take five seconds, or
+    forty if they start a second apart.
 
     Raises:
         ValueError: the overlay is told to be frozen, or did not settle within `patience_us`.
@@ -53,7 +53,8 @@ def grown(
     if settings.frozen_overlay:
         raise ValueError("a frozen overlay does not grow")
     links = _Links()
-    alone = graph(f"grown({size},seed={seed})", size, ())
+    apart = f"apart_us={apart_us}," if apart_us else ""
+    alone = graph(f"grown({size},{apart}seed={seed})", size, ())
     world = World(seed, alone, settings=settings, latency=latency, observers=[links])
     if apart_us:
         for host in range(1, size):

@@ -8,7 +8,7 @@ from meshpacs.model.errors import LocalFault
 from meshpacs_sim.world.churn.lengths import Lengths
 from meshpacs_sim.world.churn.on_off import OnOff
 from meshpacs_sim.world.churn.recorded import HEADER, Recorded, read_record, write_record
-from meshpacs_sim.world.churn.schedule import Presence, Span, schedule
+from meshpacs_sim.world.churn.schedule import Presence, Schedule, Span, schedule
 
 
 def read(tmp_path: Path, text: str) -> Recorded:
@@ -65,6 +65,13 @@ def test_a_wrong_line_is_named(tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(LocalFault) as caught:
         read(tmp_path, text)
     assert why in caught.value.what
+
+
+def test_a_mesh_larger_than_its_record_is_refused() -> None:
+    recorded = Recorded((Schedule((Span(0, 5),), 10),))
+    assert list(recorded.spans(1, 0)) == [Span(0, 5)]
+    with pytest.raises(LocalFault, match="of 1 nodes, and the mesh has node 1"):
+        Presence(recorded, 1, 2)
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ SHAPES: dict[str, tuple[float, float]] = {
     "weibull": (0.2, 100),
     "pareto": (1.2, 100),
 }
-"""The least and the greatest shape of each kind. Below, the tail that is cut off would hold more
-than a twentieth of all time (a Pareto distribution up to 1 has no mean at all)."""
+"""The least and the greatest shape of each kind. A Pareto distribution of 1.2 has 6 % of all time
+in the tail that is cut off, and up to 1 it has no mean at all; the other bounds are guesses."""
 
 Kind = Literal["exponential", "weibull", "pareto"]
 
@@ -47,8 +47,7 @@ class Lengths:
     `weibull` with a shape below 1 has many short and a few very long ones, as sessions of file
     sharers had (Stutzbach and Rejaie, IMC 2006, found it to fit them better than the other two).
     `pareto` is the shifted one that begins at 0, 1 - (1 + x/b)^-shape (as in Yao, Leonard, Wang and
-    Loguinov, ICNP 2006). `exponential` has no shape but 1; it is what analyses
-    assume.
+    Loguinov, ICNP 2006). `exponential` has no shape but 1; it is what analyses assume.
     """
 
     kind: Kind

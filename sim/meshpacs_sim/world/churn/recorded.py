@@ -47,8 +47,17 @@ class Recorded:
     """For each node."""
 
     def spans(self, seed: int, node: int) -> Iterator[Span]:  # noqa: ARG002
-        """When this node was up. After the record's end it is down."""
-        yield from self.schedules[node].spans
+        """When this node was up. After the record's end it is down.
+
+        Raises:
+            LocalFault: the record has no such node.
+        """
+        if node >= len(self.schedules):
+            raise LocalFault(
+                f"The record is of {len(self.schedules)} nodes, and the mesh has node {node}.",
+                "Take a smaller mesh, or say `# nodes` if the others were never up.",
+            )
+        return iter(self.schedules[node].spans)
 
 
 def read_record(path: Path) -> Recorded:
