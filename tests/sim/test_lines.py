@@ -259,6 +259,35 @@ def test_what_had_not_left_a_node_that_died_is_lost_and_its_line_is_free() -> No
     assert roads.network.up[0].bytes == 4 * weight(Ping(1)) + 256
 
 
+def test_what_waits_for_a_link_that_has_ended_is_lost_after_its_farewell() -> None:
+    roads = Roads(on(Line(0, 64_000)))
+    each_us = weight(Ping(1)) * 8 * SECOND // 64_000
+    for nonce in range(100):
+        roads.post(0, 1, Ping(nonce), serial=3)
+    roads.network.post(roads.road(0, 1), Fin(3), roads.now)
+    roads.network.closed(0, 1, 3, grace_us=20 * each_us + 1)
+    roads.post(0, 1, Ping(200), serial=4)
+    roads.post(0, 2, Ping(300))
+    roads.run()
+    assert nonces(roads) == [*range(21), 200, 300]
+    assert [type(act) for *_, act in roads.came].index(Fin) == 21
+    assert roads.now < 60 * each_us
+
+
+def test_what_waits_behind_a_clog_is_lost_with_its_link_too_but_not_what_is_the_next_ones() -> None:
+    roads = Roads(on(Line(0, 64_000)))
+    roads.network.clog(roads.road(0, 1))
+    for serial in (3, 3, 4):
+        roads.post(0, 1, Ping(serial), serial=serial)
+    roads.network.closed(0, 1, 3, grace_us=0)
+    roads.run(1)
+    roads.network.unclog(roads.road(0, 1), roads.now)
+    roads.run()
+    assert nonces(roads) == [4]
+    roads.network._pipe(roads.road(0, 1)).tidy(roads.now)
+    assert roads.network._pipe(roads.road(0, 1)).bytes == 0
+
+
 def test_what_waits_for_a_clogged_road_had_not_left_and_goes_in_order_later() -> None:
     roads = Roads(on(Line(0, 64_000)))
     for nonce in range(6):

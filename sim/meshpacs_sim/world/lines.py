@@ -4,10 +4,11 @@ A message crosses up to three ways one after the other, its sender's line up, th
 direction, its receiver's line down, each first in, first out. Its bytes flow through: a way that is
 free begins with the first byte and ends no earlier than the way before. Until it begins to leave,
 and while it waits before the receiver's line (which TCP tells its sender), it lies in the sender's
-outbox for that link, as `meshpacs.links.link` has one, with the same limits. Sockets' own buffers,
-acknowledgements and packets' headers are left out.
+outbox for that link, as `meshpacs.links.link` has one, with the same limits; and like that one's,
+it is lost with its link. Sockets' own buffers, acknowledgements and packets' headers are left out.
 
-Only worlds with `Conditions` have such a network; each message costs an event more, and is encoded.
+Only worlds with `Conditions` have such a network; each message costs an event more, two if it had
+to wait for its sender's line, and is encoded.
 """
 
 from collections import deque
@@ -71,18 +72,26 @@ class Way:
 class Parcel:
     """One message on its way."""
 
+    channel: Channel
     act: Act
     size: int
-    sequence: int
-    up: Micros
-    """When its sender's line begins with it."""
-    start: Micros
-    """When it leaves the outbox."""
-    first: Micros
-    last: Micros
+    sequence: int = 0
+    start: Micros | None = None
+    """When it leaves the outbox; None while it waits for its sender's line."""
+    first: Micros = 0
+    last: Micros = 0
     """When its first and last byte stand before the receiver's line."""
     withdrawn: bool = False
-    """It never left: its sender has died, or the road has clogged first."""
+    """It never left: its sender has died, or its link, or the road has clogged first."""
+
+
+@dataclass(slots=True)
+class Uplink(Way):
+    """A host's line from it, and what waits for it."""
+
+    queue: deque[Parcel] = field(default_factory=deque)
+    armed: bool = False
+    """Whether it will be looked after when it is free."""
 
 
 @dataclass(slots=True)
@@ -106,8 +115,9 @@ class Pipe:
 
     def tidy(self, now: Micros) -> None:
         """Forget what has left."""
-        while self.outbox and self.outbox[0].start <= now:
-            parcel = self.outbox.popleft()
+        outbox = self.outbox
+        while outbox and outbox[0].start is not None and outbox[0].start <= now:
+            parcel = outbox.popleft()
             self.bytes -= parcel.size
             self.settled = parcel.last
         while self.ahead and self.ahead[0][0] <= now:
@@ -131,7 +141,7 @@ class Lines(Network):
         self._conditions = conditions
         self._clock = clock
         access = conditions.access(seed, size)
-        self.up = [Way(line.up_bps) for line in access]
+        self.up = [Uplink(line.up_bps) for line in access]
         """Each host's line, from it."""
         self.down = [Way(line.down_bps) for line in access]
         """Each host's line, to it."""
@@ -166,10 +176,40 @@ class Lines(Network):
 
     def launch(self, channel: Channel, act: Act, now: Micros) -> None:
         """Put something on the sender's line, behind what is there."""
+        pipe, up = self._pipe(channel), self.up[channel.src]
+        parcel = Parcel(channel, act, self._size(act))
+        pipe.outbox.append(parcel)
+        pipe.bytes += parcel.size
+        if up.queue or up.free > now:
+            up.queue.append(parcel)
+            self._arm(channel.src)
+        else:
+            self._depart(parcel, now)
+
+    def _arm(self, host: int) -> None:
+        """Look after a host's line when it is free, if anything waits for it."""
+        up = self.up[host]
+        while up.queue and up.queue[0].withdrawn:
+            up.queue.popleft()
+        if up.queue and not up.armed:
+            up.armed = True
+            self._at(up.free, partial(self._freed, host))
+
+    def _freed(self, host: int) -> None:
+        up = self.up[host]
+        up.armed = False
+        while up.queue and up.queue[0].withdrawn:
+            up.queue.popleft()
+        if up.queue:
+            self._depart(up.queue.popleft(), self._clock())
+            self._arm(host)
+
+    def _depart(self, parcel: Parcel, now: Micros) -> None:
+        """A message begins to go over its sender's line; when it arrives is known from here on."""
+        channel, size = parcel.channel, parcel.size
         pipe = self._pipe(channel)
-        size = self._size(act)
-        up, sent = self.up[channel.src].carry(now, now, size)
-        start, sent = pipe.way.carry(up, sent, size)
+        _, sent = self.up[channel.src].carry(now, now, size)
+        start, sent = pipe.way.carry(now, sent, size)
         latency_us = channel.latency_us
         last = sent + latency_us + self._stall(channel, pipe, size)
         last = max(last, channel.busy_until + channel.pace_us)
@@ -178,24 +218,25 @@ class Lines(Network):
         pipe.leaves = max(pipe.leaves, last - latency_us - through_us)
         channel.busy_until = last
         channel.sequence += 1
-        parcel = Parcel(act, size, channel.sequence, up, pipe.leaves, last - through_us, last)
-        pipe.outbox.append(parcel)
-        pipe.bytes += size
-        reach = Script(partial(self._reach, channel, parcel))
-        kind = _REACH + act.KIND
+        parcel.sequence, parcel.start = channel.sequence, pipe.leaves
+        parcel.first, parcel.last = last - through_us, last
+        reach = Script(partial(self._reach, parcel))
+        kind = _REACH + parcel.act.KIND
         self._push((last, channel.dst, channel.src, channel.sequence, kind, reach))
 
     def launch_in(self, channel: Channel, act: Act, now: Micros, delay_us: Micros) -> None:
         """The same after a while, so that nobody waits behind it until then."""
-        self._later += 1
-        when = now + delay_us
-        script = Script(lambda: self.launch(channel, act, when))
-        self._push((when, -1, -2, self._later, Script.KIND, script))
+        self._at(now + delay_us, lambda: self.launch(channel, act, now + delay_us))
 
-    def _reach(self, channel: Channel, parcel: Parcel) -> None:
+    def _at(self, when: Micros, act: Callable[[], None]) -> None:
+        self._later += 1
+        self._push((when, -1, -2, self._later, Script.KIND, Script(act)))
+
+    def _reach(self, parcel: Parcel) -> None:
         """A message stands before its receiver's line."""
         if parcel.withdrawn:
             return
+        channel = parcel.channel
         now, pipe = parcel.last, self._pipe(channel)
         begin, through = self.down[channel.dst].carry(parcel.first, now, parcel.size)
         if begin > now:
@@ -281,30 +322,47 @@ class Lines(Network):
         self._pipe(channel).bytes -= sum(map(self._size, channel.waiting))
 
     def died(self, host: int) -> None:
-        """A node is gone: what had not left its outboxes is lost, and its line is free."""
-        withdrawn: list[Parcel] = []
+        """A node is gone: what had not left its outboxes is lost."""
         for channels in (self._control, self._direct):
             for channel in channels.values():
                 if channel.src == host:
                     self._forget_waiting(channel)
                     channel.waiting.clear()
-                    withdrawn += self._withdraw(channel)
-        now = self._clock()
-        # The line is first in, first out: what it is busy with ends before the first of these.
-        self.up[host].free = min(
-            (parcel.up for parcel in withdrawn if parcel.up > now), default=self.up[host].free
-        )
+                    self._withdraw(channel)
+
+    def closed(self, src: int, dst: int, serial: int, grace_us: Micros) -> None:
+        """One side of a link has ended: what still waits for its line after so long is lost."""
+        self._at(self._clock() + grace_us, lambda: self._drop(self.control(src, dst), serial))
+
+    def _drop(self, channel: Channel, serial: int) -> None:
+        def lost(act: Act) -> bool:
+            return isinstance(act, Arrive) and act.serial <= serial
+
+        pipe = self._pipe(channel)
+        kept = deque[Parcel]()
+        for parcel in pipe.outbox:
+            if parcel.start is None and lost(parcel.act):
+                parcel.withdrawn = True
+                pipe.bytes -= parcel.size
+            else:
+                kept.append(parcel)
+        pipe.outbox = kept
+        pipe.bytes -= sum(self._size(act) for act in channel.waiting if lost(act))
+        channel.waiting = deque(act for act in channel.waiting if not lost(act))
 
     def _withdraw(self, channel: Channel) -> list[Parcel]:
+        """Take back all that has not left."""
         now, pipe = self._clock(), self._pipe(channel)
         pipe.tidy(now)
         withdrawn = list(pipe.outbox)
+        pipe.outbox.clear()
         for parcel in withdrawn:
             parcel.withdrawn = True
             pipe.bytes -= parcel.size
-            self.up[channel.src].bytes -= parcel.size
-        if withdrawn:
-            pipe.outbox.clear()
+            if parcel.start is not None:
+                self.up[channel.src].bytes -= parcel.size
+        if withdrawn and withdrawn[0].start is not None:
+            # What had only been held up on the road gives its time there back.
             pipe.leaves, channel.busy_until = now, pipe.settled
             pipe.way.free = min(pipe.way.free, withdrawn[0].start)
         return withdrawn

@@ -159,6 +159,9 @@ class Network:
     def died(self, host: int) -> None:
         """A node is gone; here all that it has sent has left it long ago."""
 
+    def closed(self, src: int, dst: int, serial: int, grace_us: Micros) -> None:
+        """`src` takes this control link for ended; here nothing waits to be sent on it."""
+
     def clog(self, channel: Channel) -> None:
         """Nothing moves from now on; what is under way arrives."""
         channel.clogs += 1

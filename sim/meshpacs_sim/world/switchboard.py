@@ -18,6 +18,10 @@ CONNECT_US: Micros = HANDSHAKE_S * SECOND
 """How long a dial waits for an answer, as the live links do."""
 
 
+GOODBYE_US: Micros = 2 * SECOND
+"""What has not been sent so long after a hang-up is lost, as on live links."""
+
+
 class Switchboard:
     """Who is linked with whom, as each side believes.
 
@@ -121,6 +125,7 @@ class Switchboard:
         """A host learns that a control link is gone."""
         world = self._world
         serial = host.links.pop(peer)
+        world.network.closed(host.index, peer, serial, 0)
         world.tell("unlinked", host.index, peer, serial)
         if host.engine is not None:
             world.carry_out(host, host.engine.unlinked(world.hosts[peer].node, world.now))
@@ -131,6 +136,7 @@ class Switchboard:
         if serial is not None:
             self._world.tell("unlinked", host.index, peer, serial)
             self._fin(host, peer, serial)
+            self._world.network.closed(host.index, peer, serial, GOODBYE_US)
 
     def _fin(self, host: Host, peer: int, serial: int) -> None:
         network = self._world.network
