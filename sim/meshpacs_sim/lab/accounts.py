@@ -48,6 +48,8 @@ class Accounts(Observer):
     def __init__(self, size: int) -> None:
         """Nothing has been sent, and nobody is up."""
         self.up = np.zeros(size, bool)
+        self.came = self.went = 0
+        """How often nodes have come, and gone, after time 0."""
         self.sent_messages = np.zeros(size, np.int64)
         self.sent_bytes = np.zeros(size, np.int64)
         self.received_messages = np.zeros(size, np.int64)
@@ -134,7 +136,9 @@ class Accounts(Observer):
     def crashed(self, now: Micros, host: int) -> None:
         """One less is up."""
         self.up[host] = False
+        self.went += now > 0
 
     def started(self, now: Micros, host: int) -> None:
         """One more is up."""
         self.up[host] = True
+        self.came += now > 0

@@ -14,6 +14,8 @@ from meshpacs_sim.lab.recording import Progress, QueryRow, Recording
 from meshpacs_sim.lab.searching import AskBall, AskEveryone, AskRings
 from meshpacs_sim.lab.stage import Stage, Wish, micros
 from meshpacs_sim.lab.stopping import enough
+from meshpacs_sim.world.churn.following import follow
+from meshpacs_sim.world.conditions import Conditions
 from meshpacs_sim.world.hosts import Asking
 from meshpacs_sim.world.observers import Observer
 from meshpacs_sim.world.world import World
@@ -61,14 +63,19 @@ class EngineRun:
         for content in range(scenario.content.contents):
             for holder in stage.copies.of(content).tolist():
                 held[holder].append(content)
+        frozen = scenario.mesh.overlay == "frozen"
         self._world = World(
             stage.seed("world"),
             graph,
-            settings=Settings(frozen_overlay=True),
+            latency=scenario.roads,
+            conditions=scenario.links if scenario.links != Conditions() else None,
+            settings=Settings(frozen_overlay=frozen),
             cellars=[Stock(each) for each in held],
             observers=[self._accounts, _Finals(self._final)],
-            relink_us=RELINK_US,
+            relink_us=RELINK_US if frozen else None,
         )
+        if stage.churn is not None:
+            follow(self._world, stage.churn, silent_percent=scenario.churn.silent_percent)
 
     def run(self, progress: Progress) -> None:
         """Ask everything that the scenario wants asked, or until it is known well enough."""
@@ -99,6 +106,7 @@ class EngineRun:
         kept.messages = [
             (*key, count, accounts.bytes[key]) for key, count in accounts.messages.items()
         ]
+        kept.totals["came"], kept.totals["went"] = accounts.came, accounts.went
         kept.totals["events"] = self._world.events
         kept.totals["simulated_us"] = self._world.now
 

@@ -110,6 +110,11 @@ def _value(hint: Any, value: object, path: str, top: Mapping[str, Any]) -> Any:
         return _chosen(choice, value, path, top)
     if is_dataclass(hint) and isinstance(hint, type):
         return read(hint, value, path, top)
+    inner = get_args(hint)[0] if get_origin(hint) is tuple else None
+    if is_dataclass(inner) and isinstance(inner, type):
+        if not isinstance(value, list | tuple):
+            raise Misfit(path, "is not a list of tables", f"Write [[{path}]] for each.")
+        return tuple(read(inner, each, f"{path}[{n}]", top) for n, each in enumerate(value))
     if isinstance(value, float) and not math.isfinite(value):
         raise Misfit(path, f"is {value}", "Write a finite number.")
     try:

@@ -16,6 +16,7 @@ import msgspec
 from meshpacs_sim.lab import form, toml
 from meshpacs_sim.lab.grids import Table
 from meshpacs_sim.lab.scenario import Scenario
+from meshpacs_sim.lab.searching import PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def _default(each: "Field[Any]", hint: Any) -> str:
         value = each.default_factory()
     choice = form.one_of(hint)
     if choice is not None:
-        return f'{choice.key} = "{choice.word(value)}"'
+        return f'{choice.key} = "{PLAIN if value is None else choice.word(value)}"'
     return toml.value(msgspec.to_builtins(value))
 
 

@@ -76,7 +76,7 @@ AVAILABILITY = pa.schema(
 )
 """One row for each moment at which copies were counted."""
 
-TOTALS = pa.schema([("what", pa.string()), ("value", pa.int64())])
+TOTALS = pa.schema([("what", pa.string()), ("value", pa.float64())])
 """Numbers of the whole run that belong to no row of the others."""
 
 SCHEMAS: Mapping[str, Any] = {

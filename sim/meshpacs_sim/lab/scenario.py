@@ -14,9 +14,14 @@ from msgspec import Meta
 
 from meshpacs.model.errors import LocalFault
 from meshpacs_sim.lab import form, toml
+from meshpacs_sim.lab.churning import CHURN, Always, Coming
 from meshpacs_sim.lab.form import Misfit, OneOf
-from meshpacs_sim.lab.searching import ENGINE, KERNEL, AskEveryone
+from meshpacs_sim.lab.searching import ENGINE, KERNEL, PLAIN
 from meshpacs_sim.lab.shapes import TOPOLOGIES, Regular, Topology
+from meshpacs_sim.world.conditions import Conditions
+from meshpacs_sim.world.latencies import MODELS as LATENCIES
+from meshpacs_sim.world.latencies import Constant
+from meshpacs_sim.world.network import Latencies, Latency
 
 Fidelity = Literal["engine", "kernel"]
 
@@ -36,7 +41,11 @@ class Mesh:
     size: Annotated[int, Meta(ge=2, le=KERNEL_NODES)] = 60
     """Nodes; with the engine at most 5,000."""
     topology: Annotated[Topology, OneOf("kind", TOPOLOGIES)] = field(default_factory=Regular)
-    """The shape of the overlay; it is frozen, and links that fail are made again."""
+    """The shape of the overlay."""
+    overlay: Literal["frozen", "own"] = "frozen"
+    """`frozen`: the topology's links, which are made again where they fail. `own`: the engine makes
+    and mends its links itself, as at clinics; of the topology only the size counts, and a warm-up
+    of 130 s lets it settle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +112,15 @@ class Scenario:
     """`engine`: the program that clinics run, every message. `kernel`: compiled arrays, to a
     million nodes."""
     mesh: Mesh = field(default_factory=Mesh)
-    search: Annotated[Any, OneOf("strategy", ENGINE, "fidelity", {"kernel": KERNEL})] = field(
-        default_factory=AskEveryone
-    )
+    search: Annotated[Any, OneOf("strategy", ENGINE, "fidelity", {"kernel": KERNEL})] = None
     """The way to search, with its parameters."""
     content: Content = field(default_factory=Content)
     workload: Workload = field(default_factory=Workload)
+    churn: Annotated[Coming, OneOf("model", CHURN)] = field(default_factory=Always)
+    """Who is up when."""
+    roads: Annotated[Latencies, OneOf("model", LATENCIES)] = field(default_factory=Latency)
+    """How long messages take one way."""
+    links: Conditions = field(default_factory=Conditions)
     measure: Measure = field(default_factory=Measure)
 
     def __post_init__(self) -> None:
@@ -117,15 +129,32 @@ class Scenario:
         Raises:
             ValueError: a value is impossible beside another.
         """
+        if self.search is None:
+            kinds = ENGINE if self.fidelity == "engine" else KERNEL
+            object.__setattr__(self, "search", kinds[PLAIN]())
         if self.fidelity == "engine" and self.mesh.size > ENGINE_NODES:
             raise ValueError(
                 f"has mesh.size {self.mesh.size}, and the engine is good for {ENGINE_NODES} nodes; "
                 'fidelity = "kernel" is for more'
             )
+        if self.fidelity == "kernel":
+            self._check_kernel()
         if max(self.content.copies) > self.mesh.size:
             raise ValueError(
                 f"has content.copies {max(self.content.copies)}, and only {self.mesh.size} nodes"
             )
+
+    def _check_kernel(self) -> None:
+        only = {
+            'mesh.overlay = "own"': self.mesh.overlay == "own",
+            "the table links": self.links != Conditions(),
+            "roads.model beside uniform and constant": not isinstance(
+                self.roads, Latency | Constant
+            ),
+        }
+        for what, wanted in only.items():
+            if wanted:
+                raise ValueError(f'has {what}, which takes fidelity = "engine"')
 
     # ------------------------------------------------------------ from and to text
 

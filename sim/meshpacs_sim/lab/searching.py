@@ -72,5 +72,8 @@ ENGINE: Mapping[str, type] = {
 }
 """By the word in `search.strategy`, for the fidelity `engine`."""
 
+PLAIN = "everyone"
+"""What is meant where a scenario has no table `search`."""
+
 KERNEL: Mapping[str, type] = STRATEGIES
 """The same for the fidelity `kernel`."""

@@ -9,9 +9,10 @@ from typing import Annotated, Protocol
 from msgspec import Meta
 
 from meshpacs_sim.graphs import lattices, power_laws, random_graphs
-from meshpacs_sim.graphs.csr import Csr
+from meshpacs_sim.graphs.csr import Csr, from_graph
 from meshpacs_sim.graphs.pieces import largest
 from meshpacs_sim.graphs.snap import read_snap
+from meshpacs_sim.world.grown import grown
 
 COMPLETE_NODES = 2_000
 """Everybody with everybody: two million edges. A guess."""
@@ -138,6 +139,15 @@ class Complete:
 
 
 @dataclass(frozen=True, slots=True)
+class Grown:
+    """The overlay that the engine itself grows when it is left alone; some thousands of nodes."""
+
+    def built(self, size: int, seed: int) -> Csr:
+        """By living through its beginning."""
+        return from_graph(grown(size, seed))
+
+
+@dataclass(frozen=True, slots=True)
 class Snap:
     """An edge list as the Stanford Network Analysis Project publishes them; its largest piece,
     whatever mesh.size says.
@@ -161,6 +171,7 @@ TOPOLOGIES: Mapping[str, type] = {
     "grid": Grid,
     "ring": Ring,
     "complete": Complete,
+    "grown": Grown,
     "snap": Snap,
 }
 """By the word in `mesh.topology.kind`."""

@@ -19,6 +19,7 @@ from meshpacs.model.ids import SECOND, Micros
 from meshpacs_sim.graphs.csr import Csr
 from meshpacs_sim.lab.scenario import ENGINE_NODES, Scenario
 from meshpacs_sim.strategies.search import Bools, Copies
+from meshpacs_sim.world.churn.schedule import Churn
 
 MINUTE_US: Micros = 60 * SECOND
 
@@ -77,6 +78,18 @@ class Stage:
                 'Use fidelity = "kernel".',
             )
         return built
+
+    @cached_property
+    def churn(self) -> Churn | None:
+        """Who is up when; None if nobody comes or goes.
+
+        Raises:
+            LocalFault: there is no such model.
+        """
+        try:
+            return self.scenario.churn.model(self.size)
+        except ValueError as error:
+            raise LocalFault(f"churn: {error}.", "Change that table.") from error
 
     @property
     def size(self) -> int:

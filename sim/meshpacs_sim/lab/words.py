@@ -7,6 +7,7 @@ from typing import Any
 
 from meshpacs_sim.lab.grids import Grid, brief, seeds_of
 from meshpacs_sim.lab.scenario import Scenario
+from meshpacs_sim.world.conditions import Conditions
 
 WIDTH = 100
 """Columns of the text."""
@@ -28,7 +29,7 @@ def _sentences(scenario: Scenario) -> Iterator[str]:
         if scenario.fidelity == "engine"
         else "compiled arrays"
     )
-    yield f"Mesh: {mesh.size:,} nodes, simulated by {how}. Topology: {in_words(mesh.topology)}"
+    yield f"Mesh: {mesh.size:,} nodes, simulated by {how}. {_overlay(scenario)}"
     yield f"Search: {in_words(scenario.search)}"
     popular = (
         "all are asked for equally often"
@@ -43,7 +44,17 @@ def _sentences(scenario: Scenario) -> Iterator[str]:
         f"Workload: {scenario.workload.queries_per_minute:g} queries a minute in the whole mesh, "
         "each by a node that is up and has no copy."
     )
+    yield f"Churn: {in_words(scenario.churn)}"
+    yield f"Roads: {in_words(scenario.roads)}"
+    if scenario.links != Conditions():
+        yield f"Links: {in_words(scenario.links)}"
     yield _measured(scenario, measure.queries)
+
+
+def _overlay(scenario: Scenario) -> str:
+    if scenario.mesh.overlay == "own":
+        return "It makes and mends its links itself."
+    return f"Topology: {in_words(scenario.mesh.topology)}"
 
 
 def _measured(scenario: Scenario, queries: int) -> str:

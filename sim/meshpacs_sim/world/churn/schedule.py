@@ -84,6 +84,8 @@ class Presence:
         self._spans = [churn.spans(seed, node) for node in range(size)]
         self._now = [next(spans, NEVER) for spans in self._spans]
         self._moment_us: Micros = 0
+        self.came = self.went = 0
+        """How often nodes have come, and gone, after time 0 and up to the last moment."""
 
     def at(self, moment_us: Micros) -> list[bool]:
         """For each node whether it is up.
@@ -93,10 +95,13 @@ class Presence:
         """
         if moment_us < self._moment_us:
             raise ValueError(f"{moment_us} µs lies before {self._moment_us} µs, asked for already")
-        self._moment_us = moment_us
+        before_us, self._moment_us = self._moment_us, moment_us
         for node, span in enumerate(self._now):
             while span.down_us <= moment_us:
+                self.came += before_us < span.up_us
+                self.went += 1
                 span = self._now[node] = next(self._spans[node], NEVER)  # noqa: PLW2901
+            self.came += before_us < span.up_us <= moment_us
         return [span.up_us <= moment_us for span in self._now]
 
 
