@@ -19,7 +19,7 @@ results: Decorator = click.argument(
 out: Decorator = click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The folder for the results. Default: results/, then the scenario file's name.",
+    help="The folder for the results. Default: results/ and the file's name; -sweep for a sweep.",
 )
 
 form: Decorator = click.option(
@@ -32,6 +32,6 @@ form: Decorator = click.option(
 )
 
 
-def folder_for(scenario: Path, out: Path | None) -> Path:
+def folder_for(scenario: Path, out: Path | None, more: str = "") -> Path:
     """Where results of this file go."""
-    return out or Path("results") / scenario.stem
+    return out or Path("results") / (scenario.stem + more)

@@ -22,7 +22,7 @@ def sweep(scenario: Path, out: Path | None, form: Format, jobs: int | None, dask
     Runs that are in the folder already, of this very scenario and program, are kept. Ctrl-C loses
     only the runs that are under way; the same command goes on.
     """
-    folder = options.folder_for(scenario, out)
+    folder = options.folder_for(scenario, out, "-sweep")
     with shown("runs") as meter:
         made = swept(scenario, out=folder, form=form, jobs=jobs, dask=dask, progress=meter)
     click.echo(f"{folder}: {len(made.runs)} runs")

@@ -44,8 +44,8 @@ def test_run_keeps_tables_and_a_manifest_and_does_not_repeat_itself(
 
 def test_sweep_runs_what_is_missing(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["sweep", scenario, "--jobs", "1", "--format", "csv"]) == 0
-    assert "results/four: 2 runs" in capsys.readouterr().out
-    assert len(list(Path("results/four/runs").glob("*/queries.csv"))) == 2
+    assert "results/four-sweep: 2 runs" in capsys.readouterr().out
+    assert len(list(Path("results/four-sweep/runs").glob("*/queries.csv"))) == 2
 
 
 def test_describe_tells_what_will_be_run(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
