@@ -15,7 +15,7 @@ from meshpacs_sim.lab.engine_run import EngineRun
 from meshpacs_sim.lab.kernel_run import KernelRun
 from meshpacs_sim.lab.recording import Progress, Recording
 from meshpacs_sim.lab.results import Format, Results
-from meshpacs_sim.lab.scenario import Scenario
+from meshpacs_sim.lab.scenario import Scenario, differences
 from meshpacs_sim.lab.stage import Stage
 
 SCENARIO_FILE = "scenario.toml"
@@ -128,9 +128,10 @@ def is_kept(scenario: Scenario, folder: Path) -> bool:
             f"{folder} has files, but no manifest of results.", "Name another folder by --out."
         )
     if told.get("digest") != scenario.digest:
+        how = differences(str(told.get("scenario")), scenario) or "a file that it names has changed"
         raise LocalFault(
-            f"{folder} holds the results of another scenario, {told.get('name')!r}.",
-            "Name another folder by --out.",
+            f"{folder} holds the results of another scenario, {told.get('name')!r}: {how}.",
+            "Name another folder by --out, or remove that one.",
         )
     return not told.get("interrupted") and told.get("code") == manifest.code()
 

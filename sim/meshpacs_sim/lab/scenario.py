@@ -222,6 +222,35 @@ class Scenario:
         return type(self).of(tree, file)
 
 
+def differences(old: str, new: Scenario) -> str:
+    """What an older scenario's canonical text has otherwise, for people; empty if nothing."""
+    try:
+        before, now = _flat(tomllib.loads(old)), _flat(new.tree)
+    except tomllib.TOMLDecodeError:
+        return ""
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    told = [f"{key} was {_brief(before, key)}, is {_brief(now, key)}" for key in keys[:DIFFERENCES]]
+    return "; ".join(told) + ("; and more" if len(keys) > DIFFERENCES else "")
+
+
+DIFFERENCES = 3
+"""Keys that are told of two scenarios that differ. A guess: then a person looks."""
+
+
+def _flat(tree: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    found = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{path}{key}.")
+        else:
+            found[path + key] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def _brief(values: Mapping[str, Any], key: str) -> str:
+    return str(values.get(key, "not there"))[:60]
+
+
 def put(tree: dict[str, Any], path: str, value: Any) -> None:
     """Set one value in a tree of tables, making the tables above it."""
     *tables, key = path.split(".")

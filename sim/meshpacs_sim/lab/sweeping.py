@@ -13,7 +13,7 @@ from meshpacs_sim.lab.farms import Cluster, Farm, Local, cores
 from meshpacs_sim.lab.grids import Grid, Point, Table, told
 from meshpacs_sim.lab.results import Format
 from meshpacs_sim.lab.running import Run, is_kept, keep, load
-from meshpacs_sim.lab.scenario import Scenario
+from meshpacs_sim.lab.scenario import Scenario, differences
 
 FILE = "sweep.json"
 RUNS = "runs"
@@ -137,12 +137,13 @@ def _claim(swept: Grid, folder: Path) -> None:
     Raises:
         LocalFault: it holds something else, or cannot be written.
     """
-    base = replace(swept.base, seed=0).digest
+    base = replace(swept.base, seed=0)
     listed = _listed(folder)
-    if listed is not None and listed["base"] != base:
+    if listed is not None and listed["base"] != base.digest:
         raise LocalFault(
-            f"{folder} holds the runs of another scenario, {listed['name']!r}.",
-            "Name another folder by --out; results of two scenarios are not mixed.",
+            f"{folder} holds the runs of another scenario, {listed['name']!r}: "
+            f"{differences(listed['text'], base) or 'a file that it names has changed'}.",
+            "Name another folder by --out, or remove that one; two scenarios are not mixed.",
         )
     if listed is None and folder.exists() and any(folder.iterdir()):
         raise LocalFault(f"{folder} has files, but no sweep.", "Name another folder by --out.")
@@ -150,7 +151,7 @@ def _claim(swept: Grid, folder: Path) -> None:
         {"folder": _name(each), "seed": each.scenario.seed, "values": dict(each.values)}
         for each in swept.points
     ]
-    tree = {"name": swept.base.name, "base": base, "runs": runs}
+    tree = {"name": base.name, "base": base.digest, "text": base.text, "runs": runs}
     try:
         (folder / RUNS).mkdir(parents=True, exist_ok=True)
         part = folder / (FILE + ".part")

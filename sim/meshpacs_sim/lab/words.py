@@ -85,7 +85,7 @@ def in_words(value: Any) -> str:
     """What a class that a table picks says of itself, and with which parameters."""
     text = " ".join((type(value).__doc__ or type(value).__name__).split("\n\n")[0].split())
     told = ", ".join(f"{each.name} {_plain(getattr(value, each.name))}" for each in fields(value))
-    return f"{text} ({told})" if told else text
+    return f"{text.rstrip('.')} ({told})." if told else text
 
 
 def _plain(value: Any) -> str:
