@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from meshpacs.engine.settings import Settings
 from meshpacs.model.answer import Report
 from meshpacs.model.errors import Unavailable
@@ -74,6 +76,9 @@ class EngineRun:
             observers=[self._accounts, _Finals(self._final)],
             relink_us=RELINK_US if frozen else None,
         )
+        self._honest = np.ones(graph.size, np.bool_)
+        """Who asks: adversaries do not, so that what is measured is what others get."""
+        self._honest[list(scenario.adversaries.enlist(self._world))] = False
         if stage.churn is not None:
             follow(self._world, stage.churn, silent_percent=scenario.churn.silent_percent)
 
@@ -118,7 +123,7 @@ class EngineRun:
         row = QueryRow(
             query=wish.number,
             asked_us=self._world.now,
-            origin=self._stage.asker(wish, accounts.up),
+            origin=self._stage.asker(wish, accounts.up & self._honest),
             content=wish.content,
             ended="",
             warm_up=wish.number < scenario.measure.warm_up_queries,

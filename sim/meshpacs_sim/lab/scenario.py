@@ -16,6 +16,7 @@ from meshpacs.model.errors import LocalFault
 from meshpacs_sim.lab import form, toml
 from meshpacs_sim.lab.churning import CHURN, Always, Coming
 from meshpacs_sim.lab.form import Misfit, OneOf
+from meshpacs_sim.lab.harming import HARM, Adversaries, Nobody
 from meshpacs_sim.lab.searching import ENGINE, KERNEL, PLAIN
 from meshpacs_sim.lab.shapes import TOPOLOGIES, Regular, Topology
 from meshpacs_sim.world.conditions import Conditions
@@ -121,6 +122,8 @@ class Scenario:
     roads: Annotated[Latencies, OneOf("model", LATENCIES)] = field(default_factory=Latency)
     """How long messages take one way."""
     links: Conditions = field(default_factory=Conditions)
+    adversaries: Annotated[Adversaries, OneOf("kind", HARM)] = field(default_factory=Nobody)
+    """Members that mean harm; they ask nothing themselves."""
     measure: Measure = field(default_factory=Measure)
 
     def __post_init__(self) -> None:
@@ -148,6 +151,7 @@ class Scenario:
         only = {
             'mesh.overlay = "own"': self.mesh.overlay == "own",
             "the table links": self.links != Conditions(),
+            "the table adversaries": self.adversaries != Nobody(),
             "roads.model beside uniform and constant": not isinstance(
                 self.roads, Latency | Constant
             ),

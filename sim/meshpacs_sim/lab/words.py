@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from meshpacs_sim.lab.grids import Grid, brief, seeds_of
+from meshpacs_sim.lab.harming import Nobody
 from meshpacs_sim.lab.scenario import Scenario
 from meshpacs_sim.world.conditions import Conditions
 
@@ -48,6 +49,8 @@ def _sentences(scenario: Scenario) -> Iterator[str]:
     yield f"Roads: {in_words(scenario.roads)}"
     if scenario.links != Conditions():
         yield f"Links: {in_words(scenario.links)}"
+    if scenario.adversaries != Nobody():
+        yield f"Adversaries: {in_words(scenario.adversaries)}"
     yield _measured(scenario, measure.queries)
 
 

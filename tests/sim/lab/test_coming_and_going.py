@@ -91,11 +91,25 @@ def test_a_narrow_line_makes_answers_late() -> None:
         assert other > one + 50_000
 
 
+@pytest.mark.parametrize("kind", ["drop", "lie", "flood"])
+def test_adversaries_ask_nothing_and_cost_the_others_no_found_copy_that_is_not_theirs(
+    kind: str,
+) -> None:
+    asked = {"mesh": BUSY["mesh"], "content": {"contents": 4, "copies": [16]}}
+    harm = {"kind": kind, "percent": 20}
+    made = run(Scenario.of({**asked, "adversaries": harm, "measure": {"queries": 6}}))
+    rows = made.results.queries.to_pylist()
+    assert all(row["discovered"] for row in rows)
+    if kind == "drop":
+        assert all(row["copies_found"] == 16 - 1 - 4 and not row["complete"] for row in rows)
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
         ({"links": {"loss_ppm": 5}}, "the table links, which takes fidelity"),
         ({"roads": {"model": "lognormal"}}, "roads.model beside uniform and constant"),
+        ({"adversaries": {"kind": "drop"}}, "the table adversaries"),
         ({"mesh": {"overlay": "own"}}, 'mesh.overlay = "own", which takes'),
     ],
 )
