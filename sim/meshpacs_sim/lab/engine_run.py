@@ -62,7 +62,7 @@ class EngineRun:
         self._accounts = Accounts(graph.size)
         self._open: dict[QueryId, Quest] = {}
         held: list[list[int]] = [[] for _ in range(graph.size)]
-        for content in range(scenario.content.contents):
+        for content in range(stage.copies.contents):
             for holder in stage.copies.of(content).tolist():
                 held[holder].append(content)
         frozen = scenario.mesh.overlay == "frozen"
@@ -119,11 +119,12 @@ class EngineRun:
 
     def _begin(self, wish: Wish) -> None:
         accounts, scenario = self._accounts, self._stage.scenario
-        holders = self._stage.copies.of(wish.content)
+        origin = self._stage.asker(wish, accounts.up & self._honest)
+        holders = self._stage.others(wish.content, origin)
         row = QueryRow(
             query=wish.number,
             asked_us=self._world.now,
-            origin=self._stage.asker(wish, accounts.up & self._honest),
+            origin=origin,
             content=wish.content,
             ended="",
             warm_up=wish.number < scenario.measure.warm_up_queries,

@@ -28,6 +28,8 @@ class OneOf:
     """The top key whose value decides which catalogue holds; `catalogue` is for its default."""
     others: Mapping[str, Mapping[str, type]] = field(default_factory=dict)
     """The catalogues of that key's other values."""
+    plain: str = ""
+    """What is meant where the table lacks the key; empty: it must have it."""
 
     def word(self, value: object) -> str:
         """What picks the class of this value.
@@ -128,7 +130,7 @@ def _chosen(choice: OneOf, value: object, path: str, top: Mapping[str, Any]) -> 
         raise Misfit(path, "is not a table", f'Write [{path}] and {choice.key} = "…" below.')
     catalogue = choice.others.get(str(top.get(choice.by)), choice.catalogue)
     rest = dict(value)
-    word = rest.pop(choice.key, None)
+    word = rest.pop(choice.key, choice.plain or None)
     here, kinds = _join(path, choice.key), f"It is one of {', '.join(catalogue)}."
     if word is None:
         raise Misfit(here, "is missing", kinds)

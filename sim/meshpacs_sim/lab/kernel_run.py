@@ -105,8 +105,8 @@ class KernelRun:
         )
 
     def _row(self, wish: Wish) -> QueryRow:
-        holders = self._stage.copies.of(wish.content)
         origin = self._stage.asker(wish, self._up)
+        holders = self._stage.others(wish.content, origin)
         return QueryRow(
             query=wish.number,
             asked_us=wish.when,

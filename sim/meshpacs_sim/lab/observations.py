@@ -106,6 +106,11 @@ class Observations:
         """When copies were counted, in microseconds."""
         return self.course("when_us").astype(np.int64)
 
+    @property
+    def contents(self) -> int:
+        """How many contents somebody holds."""
+        return int(self.totals.get("contents", self.scenario.content.contents))
+
     def course(self, name: str) -> Floats:
         """One column of what was counted over time."""
         values: Floats = self.results.availability[name].to_numpy().astype(np.float64)

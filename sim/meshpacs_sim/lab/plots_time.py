@@ -70,7 +70,7 @@ def _course(group: Group, moments: Int64s, column: str) -> list[Estimate]:
 def _shares(run: Observations, column: str) -> Floats:
     if column == "copies_up":
         return run.course(column) / np.maximum(1, run.course("copies"))
-    return run.course(column) / run.scenario.content.contents
+    return run.course(column) / run.contents
 
 
 def _warm_up(groups: Sequence[Group], scale: float) -> Shade | None:

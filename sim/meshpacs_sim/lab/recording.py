@@ -54,7 +54,7 @@ class Recording:
         self.loads: dict[str, Any] = {}
         self.messages: list[tuple[str, str, int, int | None]] = []
         """Purpose, type, messages, bytes."""
-        self.totals: dict[str, float] = {}
+        self.totals: dict[str, float] = {"contents": int((np.diff(copies.starts) > 0).sum())}
         self._samples: list[tuple[int, ...]] = []
 
     def sample(self, when: Micros, up: Bools) -> None:

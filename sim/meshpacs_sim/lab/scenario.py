@@ -19,6 +19,7 @@ from meshpacs_sim.lab.form import Misfit, OneOf
 from meshpacs_sim.lab.harming import HARM, Adversaries, Nobody
 from meshpacs_sim.lab.searching import ENGINE, KERNEL, PLAIN
 from meshpacs_sim.lab.shapes import TOPOLOGIES, Regular, Topology
+from meshpacs_sim.lab.work import WORK, Work, Workload
 from meshpacs_sim.world.conditions import Conditions
 from meshpacs_sim.world.latencies import MODELS as LATENCIES
 from meshpacs_sim.world.latencies import Constant
@@ -66,15 +67,6 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
-    """Who asks, and when. Whoever asks is up and has no copy, if there is anybody like that."""
-
-    queries_per_minute: Annotated[float, Meta(gt=0, le=1_000_000)] = 60.0
-    """Of the whole mesh, on average. With the engine a node asks 20 at once and then as often as
-    live nodes may (PROTOCOL 4.6); what it refuses to ask is counted as not found."""
-
-
-@dataclass(frozen=True, slots=True)
 class Measure:
     """How much is measured."""
 
@@ -116,7 +108,8 @@ class Scenario:
     search: Annotated[Any, OneOf("strategy", ENGINE, "fidelity", {"kernel": KERNEL})] = None
     """The way to search, with its parameters."""
     content: Content = field(default_factory=Content)
-    workload: Workload = field(default_factory=Workload)
+    workload: Annotated[Work, OneOf("kind", WORK, plain="steady")] = field(default_factory=Workload)
+    """Who asks for what, and when."""
     churn: Annotated[Coming, OneOf("model", CHURN)] = field(default_factory=Always)
     """Who is up when."""
     roads: Annotated[Latencies, OneOf("model", LATENCIES)] = field(default_factory=Latency)
@@ -142,6 +135,8 @@ class Scenario:
             )
         if self.fidelity == "kernel":
             self._check_kernel()
+        if not isinstance(self.workload, Workload) and self.content != Content():
+            raise ValueError("has a table content, and a workload that says itself who holds what")
         if max(self.content.copies) > self.mesh.size:
             raise ValueError(
                 f"has content.copies {max(self.content.copies)}, and only {self.mesh.size} nodes"
@@ -242,7 +237,7 @@ DIFFERENCES = 3
 
 
 def _flat(tree: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, dict):
             found |= _flat(value, f"{path}{key}.")

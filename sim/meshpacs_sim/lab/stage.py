@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from meshpacs.engine.draws import Draws, draw, word
 from meshpacs.model.errors import LocalFault
 from meshpacs.model.ids import SECOND, Micros
 from meshpacs_sim.graphs.csr import Csr
-from meshpacs_sim.lab.scenario import ENGINE_NODES, Scenario
-from meshpacs_sim.strategies.search import Bools, Copies
+from meshpacs_sim.lab.scenario import ENGINE_NODES, Content, Scenario
+from meshpacs_sim.lab.work import Clinical, Diary, Workload
+from meshpacs_sim.strategies.search import Bools, Copies, Int32s
 from meshpacs_sim.world.churn.schedule import Churn
+from meshpacs_sim.world.workloads import Clinics
 
 MINUTE_US: Micros = 60 * SECOND
 
@@ -44,6 +46,8 @@ class Wish:
     number: int
     when: Micros
     content: int
+    origin: int = -1
+    """Who looks; negative: somebody."""
 
 
 class Stage:
@@ -99,18 +103,21 @@ class Stage:
     @cached_property
     def copies(self) -> Copies:
         """Who holds what."""
-        content, size = self.scenario.content, self.size
-        draws, starts, holders = Draws(self.seed("copies"), b"holders"), [0], list[int]()
-        for number in range(content.contents):
-            chosen: dict[int, None] = {}
-            wanted = min(size, content.copies[number % len(content.copies)])
-            if 2 * wanted > size:
-                chosen = dict.fromkeys(_some(draws, size, wanted))
-            while len(chosen) < wanted:
-                chosen[draws.below("holder", size)] = None
-            holders += sorted(chosen)
-            starts.append(len(holders))
-        return Copies(np.array(starts, np.int64), np.array(holders, np.int32))
+        if self._clinical is not None:
+            held = self._clinical.holders
+        else:
+            held = list(_drawn(self.scenario.content, self.seed("copies"), self.size))
+        starts = np.zeros(len(held) + 1, np.int64)
+        np.cumsum([len(each) for each in held], out=starts[1:])
+        return Copies(starts, np.array([node for each in held for node in each], np.int32))
+
+    @cached_property
+    def _clinical(self) -> Clinical | None:
+        work = self.scenario.workload
+        if isinstance(work, Workload):
+            return None
+        assert isinstance(work, Clinics | Diary)
+        return Clinical(work, self.seed("workload"), self.size)
 
     @cached_property
     def popularity(self) -> tuple[int, ...]:
@@ -120,16 +127,33 @@ class Stage:
         )
 
     def wishes(self) -> Iterator[Wish]:
-        """All queries of the run, in order."""
+        """All queries of the run, in order; to be gone through once."""
+        measure = self.scenario.measure
+        if self._clinical is not None:
+            begins = micros(measure.warm_up_s)
+            later = (each for each in self._clinical.questions() if each.when >= begins)
+            for number, asked in enumerate(islice(later, measure.queries)):
+                yield Wish(number, asked.when, asked.content, asked.origin)
+            return
+        work = self.scenario.workload
+        assert isinstance(work, Workload)
         draws, sums = Draws(self.seed("workload"), b"wishes"), self.popularity
-        gap = round(MINUTE_US / self.scenario.workload.queries_per_minute)
-        when = micros(self.scenario.measure.warm_up_s)
-        for number in range(self.scenario.measure.queries):
+        gap = round(MINUTE_US / work.queries_per_minute)
+        when = micros(measure.warm_up_s)
+        for number in range(measure.queries):
             when += 1 + draws.below("gap", 2 * gap)
             yield Wish(number, when, bisect_right(sums, draws.below("content", sums[-1])))
 
+    def others(self, content: int, origin: int) -> Int32s:
+        """The holders of a content, the asker apart."""
+        holders = self.copies.of(content)
+        others: Int32s = holders[holders != origin]
+        return others
+
     def asker(self, wish: Wish, up: Bools) -> int:
         """Who asks: up, and without a copy where there is anybody like that; -1 if nobody is up."""
+        if wish.origin >= 0:
+            return wish.origin if up[wish.origin] else -1
         holders = set(self.copies.of(wish.content).tolist())
         size = len(up)
         for turn in range(TRIES):
@@ -158,6 +182,19 @@ def weights(count: int, exponent: float) -> list[int]:
     scale = Decimal(1 << 32)
     numbers = (exact.multiply(scale, exact.power(Decimal(i), -power)) for i in range(1, count + 1))
     return [max(1, int(each.to_integral_value())) for each in numbers]
+
+
+def _drawn(content: Content, seed: int, size: int) -> Iterator[tuple[int, ...]]:
+    """For each content its holders, rising."""
+    draws = Draws(seed, b"holders")
+    for number in range(content.contents):
+        chosen: dict[int, None] = {}
+        wanted = min(size, content.copies[number % len(content.copies)])
+        if 2 * wanted > size:
+            chosen = dict.fromkeys(_some(draws, size, wanted))
+        while len(chosen) < wanted:
+            chosen[draws.below("holder", size)] = None
+        yield tuple(sorted(chosen))
 
 
 def _some(draws: Draws, size: int, wanted: int) -> list[int]:

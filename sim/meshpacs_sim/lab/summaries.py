@@ -242,12 +242,12 @@ def _availability(runs: _Runs) -> list[Finding]:
         shares = (run.course(part) / np.maximum(1, whole(run)) for run in seen)
         return runs.whole([float(each.mean()) for each in shares])
 
-    held = [run.course("copies") / run.scenario.content.contents for run in seen]
+    held = [run.course("copies") / run.contents for run in seen]
     return [
         Finding(
             "available",
             "contents with a copy online, over time",
-            share("contents_available", lambda run: run.scenario.content.contents),
+            share("contents_available", lambda run: run.contents),
             share=True,
         ),
         Finding(

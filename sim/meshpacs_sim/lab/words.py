@@ -7,8 +7,12 @@ from typing import Any
 
 from meshpacs_sim.lab.grids import Grid, brief, seeds_of
 from meshpacs_sim.lab.harming import Nobody
-from meshpacs_sim.lab.scenario import Scenario
+from meshpacs_sim.lab.scenario import Content, Scenario
+from meshpacs_sim.lab.work import Workload
 from meshpacs_sim.world.conditions import Conditions
+
+LISTED = 7
+"""Values that a sentence lists; of more it says how many. A week has as many."""
 
 WIDTH = 100
 """Columns of the text."""
@@ -24,7 +28,7 @@ def described(swept: Grid) -> str:
 
 
 def _sentences(scenario: Scenario) -> Iterator[str]:
-    mesh, content, measure = scenario.mesh, scenario.content, scenario.measure
+    mesh, measure = scenario.mesh, scenario.measure
     how = (
         "the very program that clinics run, message for message"
         if scenario.fidelity == "engine"
@@ -32,19 +36,9 @@ def _sentences(scenario: Scenario) -> Iterator[str]:
     )
     yield f"Mesh: {mesh.size:,} nodes, simulated by {how}. {_overlay(scenario)}"
     yield f"Search: {in_words(scenario.search)}"
-    popular = (
-        "all are asked for equally often"
-        if not content.zipf
-        else f"the i-th is asked for as often as 1 / i^{content.zipf:g} (Zipf)"
-    )
-    yield (
-        f"Content: {content.contents:,} studies, each held by {_copies(content.copies)} drawn "
-        f"nodes; {popular}."
-    )
-    yield (
-        f"Workload: {scenario.workload.queries_per_minute:g} queries a minute in the whole mesh, "
-        "each by a node that is up and has no copy."
-    )
+    if isinstance(scenario.workload, Workload):
+        yield _drawn(scenario.content)
+    yield f"Workload: {in_words(scenario.workload)}"
     yield f"Churn: {in_words(scenario.churn)}"
     yield f"Roads: {in_words(scenario.roads)}"
     if scenario.links != Conditions():
@@ -52,6 +46,18 @@ def _sentences(scenario: Scenario) -> Iterator[str]:
     if scenario.adversaries != Nobody():
         yield f"Adversaries: {in_words(scenario.adversaries)}"
     yield _measured(scenario, measure.queries)
+
+
+def _drawn(content: Content) -> str:
+    popular = (
+        "all are asked for equally often"
+        if not content.zipf
+        else f"the i-th is asked for as often as 1 / i^{content.zipf:g} (Zipf)"
+    )
+    return (
+        f"Content: {content.contents:,} studies, each held by {_copies(content.copies)} drawn "
+        f"nodes; {popular}."
+    )
 
 
 def _overlay(scenario: Scenario) -> str:
@@ -92,10 +98,10 @@ def in_words(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    if is_dataclass(value):
-        return in_words(value)
     if isinstance(value, list | tuple):
-        return ", ".join(map(_plain, value))
+        if len(value) > LISTED or any(map(is_dataclass, value)):
+            return f"({len(value)} of them)"
+        return ", ".join(map(_plain, value)) or "none"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
