@@ -90,6 +90,7 @@ class KernelRun:
         searches = Searches(
             np.array([row.origin for row in asked], np.int32),
             np.array([row.content for row in asked], np.int32),
+            np.array([row.query for row in asked], np.int64),
         )
         outcomes = stage.scenario.search.search(self._scene(), searches)
         self._load += outcomes.load

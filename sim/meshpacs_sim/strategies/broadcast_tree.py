@@ -104,7 +104,8 @@ def _grown(view: Ground, members: Bools) -> tuple[Int64s, Int64s]:
     """
     size = len(view.up)
     roots = np.zeros(1, np.int32)
-    grounds = view._replace(up=members, origins=roots, contents=roots.copy())
+    zeros = np.zeros(1, np.int64)
+    grounds = view._replace(up=members, origins=roots, contents=roots.copy(), numbers=zeros)
     floods = Floods(grounds, tally(grounds), promise=False, acknowledged=False, answers=SILENCE)
     parents, pieces = np.full(size, NOBODY, np.int64), np.arange(size)
     alone = ~members | (np.diff(view.starts) == 0)
@@ -145,7 +146,7 @@ def _broadcasts(view: Ground, told: Tally, parents: Int64s, pieces: Int64s, graf
                 learn(view, told, search, node, nodes[node, _DEPTH], when)
                 while nodes[node, _FROM] != NOBODY:
                     node = nodes[node, _FROM]
-                    send(told, search, PART, node)
+                    send(told.kinds, told.load, search, PART, node)
 
 
 @compiled
@@ -183,9 +184,11 @@ def _broadcast(
                 if not view.up[end] or end == nodes[node, _FROM]:
                     continue
                 eager = parents[end] == node or parents[node] == end
-                send(told, search, ASK if eager else NOTICE, end)
+                send(told.kinds, told.load, search, ASK if eager else NOTICE, end)
                 if eager or pieces[end] != pieces[origin]:
-                    rows[made, AT] = now + road_us(view, node, end, search + hops + 1)
+                    rows[made, AT] = now + road_us(
+                        view.roads, view.numbers[search] + hops + 1, node, end
+                    )
                     rows[made, DST], rows[made, SRC], rows[made, _HOPS] = end, node, hops + 1
                     rows[made, _WHAT] = _ASKED if eager else _NOTICED
                     push(heap, under_way, made, rows)
@@ -202,13 +205,13 @@ def _broadcast(
         if what == _ASKED and not got:
             nodes[node, _GOT], nodes[node, _FROM], nodes[node, _DEPTH] = search, sender, hops
             nodes[node, _WHEN] = now
-            back = road_us(view, node, sender, search + hops)
+            back = road_us(view.roads, view.numbers[search] + hops, node, sender)
             nodes[node, _BACK] = nodes[sender, _BACK] + back
             reached[count] = node
             count += 1
             fresh = True
         elif what == _ASKED:
-            send(told, search, NOTICE, sender)
+            send(told.kinds, told.load, search, NOTICE, sender)
         elif what == _GRAFTED or not (got or (what == _NOTICED and nodes[node, _WAITS] == search)):
             under_way, made = _follow(
                 view, told, search, now, node, sender, what, graft_us, nodes, rows, heap,
@@ -240,8 +243,8 @@ def _follow(
         rows[made, _WHAT] = _WAITED
     else:
         waited = what == _WAITED
-        send(told, search, NOTICE if waited else ASK, sender)
-        rows[made, AT] = now + road_us(view, node, sender, search)
+        send(told.kinds, told.load, search, NOTICE if waited else ASK, sender)
+        rows[made, AT] = now + road_us(view.roads, view.numbers[search], node, sender)
         rows[made, DST], rows[made, SRC] = sender, node
         rows[made, _WHAT] = _GRAFTED if waited else _ASKED
     push(heap, under_way, made, rows)

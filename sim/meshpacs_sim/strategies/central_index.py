@@ -87,7 +87,8 @@ def _look_up(view: Ground, told: Tally, server: int, stale: np.uint64) -> None:
             if not apart:
                 told.load[server] += 1
             told.reached[search] += 1
-            there = road_us(view, origin, place, search) + road_us(view, place, origin, search)
+            there = road_us(view.roads, view.numbers[search], origin, place)
+            there += road_us(view.roads, view.numbers[search], place, origin)
         names = 0
         for at in range(view.copy_starts[content], view.copy_starts[content + 1]):
             holder = np.int64(view.holders[at])

@@ -214,7 +214,7 @@ def _claim(
     if view.up[node]:
         told.load[node] += 1
         told.reached[search] += asked[node, 0] != search
-        send(told, search, PART if holds else CLOSED, view.origins[search])
+        send(told.kinds, told.load, search, PART if holds else CLOSED, view.origins[search])
 
 
 @compiled

@@ -121,7 +121,7 @@ def bring_back(told: Tally, search: Word, waves: Int64s, wave: Word, kind: Word)
     """One answer goes back along the way that the question came by."""
     parent = waves[wave, PARENT]
     while parent >= 0:
-        send(told, search, kind, waves[parent, NODE])
+        send(told.kinds, told.load, search, kind, waves[parent, NODE])
         parent = waves[parent, PARENT]
 
 
@@ -171,7 +171,9 @@ def spread(
         if count == len(waves):
             waves = np.concatenate((waves, np.empty_like(waves)))
         end, left, parent = copies[copy, DST], copies[copy, _TTL], copies[copy, _BY]
-        back = road_us(view, end, copies[copy, SRC], search + copies[copy, _HOPS])
+        back = road_us(
+            view.roads, view.numbers[search] + copies[copy, _HOPS], end, copies[copy, SRC]
+        )
         waves[count, NODE], waves[count, OPENED] = end, copies[copy, AT]
         waves[count, _LEFT], waves[count, DEPTH] = left, copies[copy, _HOPS]
         waves[count, PARENT], waves[count, BACK] = parent, waves[parent, BACK] + back
@@ -209,7 +211,9 @@ def _send_on(
         end = np.int64(view.ends[slot])
         if end == came_from or not view.up[end]:
             continue
-        arrives = max(opened + road_us(view, node, end, search + hops), lanes[slot])
+        arrives = max(
+            opened + road_us(view.roads, view.numbers[search] + hops, node, end), lanes[slot]
+        )
         lanes[slot] = arrives
         marks[_LAST] = max(marks[_LAST], arrives)
         told.kinds[search, ASK] += 1
@@ -218,7 +222,7 @@ def _send_on(
             told.kinds[search, GOT] += 1
             told.kinds[search, CLOSED] += 1
             told.load[node] += 2
-            closes = arrives + road_us(view, end, node, search + hops)
+            closes = arrives + road_us(view.roads, view.numbers[search] + hops, end, node)
             waves[wave, _CLOSES] = max(waves[wave, _CLOSES], closes)
         if nodes[end, _ASKED] == number and (not promise or left <= nodes[end, _BEST]):
             continue

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from meshpacs.engine.draws import word
 from meshpacs_sim.kernel.compiled import compiled
 from meshpacs_sim.kernel.draws import Word, draw
+from meshpacs_sim.kernel.latencies import latency_us
 from meshpacs_sim.strategies.search import (
     Bools,
     Int32s,
@@ -22,20 +23,22 @@ ASK, GOT, CLOSED, PART = int(Kind.ASK), int(Kind.GOT), int(Kind.CLOSED), int(Kin
 CHECK, NOTICE = int(Kind.CHECK), int(Kind.NOTICE)
 """`Kind` as plain numbers, which is what compiled code knows."""
 
-_TABLE = np.uint64(8)
-"""`world.network.TABLE`: a channel's jitters are taken in turn from a table of so many."""
-
-_BASE = np.uint64(word(b"latency base"))
-_JITTER = np.uint64(word(b"latency jitter"))
 _STALE = np.uint64(word(b"index/stale"))
-_32 = np.uint64(32)
-_ONE = np.uint64(1)
 _NAMES = np.array(PART_NAMES, np.int64)
 
 
 Uint64s = npt.NDArray[np.uint64]
 
 ALWAYS = np.uint64((1 << 64) - 1)
+
+
+class Lengths(NamedTuple):
+    """How long roads are, and the seed that they are drawn from."""
+
+    seed: np.uint64
+    low_us: np.uint64
+    high_us: np.uint64
+    jitter_us: np.uint64
 
 
 class Ground(NamedTuple):
@@ -47,11 +50,10 @@ class Ground(NamedTuple):
     up: Bools
     copy_starts: Int64s
     holders: Int32s
-    low_us: np.uint64
-    span_us: np.uint64
-    jitter_us: np.uint64
+    roads: Lengths
     origins: Int32s
     contents: Int32s
+    numbers: Int64s
 
 
 class Tally(NamedTuple):
@@ -82,19 +84,19 @@ def ground(scene: Scene, searches: Searches) -> Ground:
         raise ValueError(f"a content is none of the {scene.copies.contents} contents")
     if not scene.up[origins].all():
         raise ValueError(f"node {origins[~scene.up[origins]][0]} is down and asks nobody")
-    roads = scene.roads
+    seed = np.uint64(scene.seed % (1 << 64))
+    numbers = (scene.roads.low_us, scene.roads.high_us, scene.roads.jitter_us)
     return Ground(
-        np.uint64(scene.seed % (1 << 64)),
+        seed,
         scene.overlay.starts,
         scene.overlay.ends,
         scene.up,
         scene.copies.starts,
         scene.copies.holders,
-        np.uint64(roads.low_us),
-        np.uint64(roads.high_us - roads.low_us + 1),
-        np.uint64(roads.jitter_us + 1),
+        Lengths(seed, *(np.uint64(number) for number in numbers)),
         origins,
         contents,
+        np.arange(len(origins)) if searches.numbers is None else searches.numbers,
     )
 
 
@@ -166,14 +168,13 @@ def listed(view: Ground, holder: Word, content: Word, stale: np.uint64) -> bool 
 
 
 @compiled
-def road_us(view: Ground, src: Word, dst: Word, turn: Word) -> Word:
-    """How long a message takes one way: `world.network.Latency`, its jitters taken in turn."""
-    place = (np.uint64(src) << _32) + np.uint64(dst)
-    base = view.low_us + draw(view.seed, place, _BASE, np.uint64(0)) % view.span_us
-    if view.jitter_us == _ONE:
-        return np.int64(base)
-    jitter = draw(view.seed, place, _JITTER, np.uint64(turn) % _TABLE) % view.jitter_us
-    return np.int64(base + jitter)
+def road_us(roads: Lengths, turn: Word, src: Word, dst: Word) -> Word:
+    """How long a message takes one way, in the world's latencies.
+
+    A search begins at the place of a direction's table of jitters that its number tells, and goes
+    on by one with each hop.
+    """
+    return latency_us(roads.seed, src, dst, turn, roads.low_us, roads.high_us, roads.jitter_us)
 
 
 @compiled
@@ -208,10 +209,10 @@ def learn(view: Ground, told: Tally, search: Word, holder: Word, hops: Word, whe
 
 
 @compiled
-def send(told: Tally, search: Word, kind: Word, receiver: Word) -> None:
-    """One message."""
-    told.kinds[search, kind] += 1
-    told.load[receiver] += 1
+def send(kinds: Int64s, load: Int64s, search: Word, kind: Word, receiver: Word) -> None:
+    """One message; the first two are a tally's."""
+    kinds[search, kind] += 1
+    load[receiver] += 1
 
 
 @compiled

@@ -138,23 +138,23 @@ def _look_up(
         while at != goal:
             at, place = next_hop(alive, at, key)
             before = whole.nodes[follower(whole, place)]
-            bits = draw(view.seed, np.uint64(search), UNAWARE, np.uint64(hops))
+            bits = draw(view.seed, np.uint64(view.numbers[search]), UNAWARE, np.uint64(hops))
             if not view.up[before] and happens(bits, unaware):
                 told.kinds[search, ASK] += 1
                 now += time_out_us
             end = alive.nodes[at]
             asker = node if recursive else origin
-            send(told, search, ASK, end)
-            now += road_us(view, asker, end, search + hops)
+            send(told.kinds, told.load, search, ASK, end)
+            now += road_us(view.roads, view.numbers[search] + hops, asker, end)
             told.reached[search] += 1
             hops += 1
             if not recursive and at != goal:
-                send(told, search, CLOSED, origin)
-                now += road_us(view, end, origin, search + hops)
+                send(told.kinds, told.load, search, CLOSED, origin)
+                now += road_us(view.roads, view.numbers[search] + hops, end, origin)
             node = end
         if node != origin:
-            now += road_us(view, node, origin, search + hops)
+            now += road_us(view.roads, view.numbers[search] + hops, node, origin)
         original = kept(whole, key, node, replicas)
         names = tell(view, told, search, original, republished, stale, hops, now)
         if node != origin:
-            send(told, search, naming(names), origin)
+            send(told.kinds, told.load, search, naming(names), origin)

@@ -120,7 +120,7 @@ def _look_up(
             server = whole.nodes[(first + each) % len(whole.nodes)]
             if view.up[server]:
                 break
-            bits = draw(view.seed, np.uint64(search), UNAWARE, np.uint64(each))
+            bits = draw(view.seed, np.uint64(view.numbers[search]), UNAWARE, np.uint64(each))
             if happens(bits, unaware):
                 told.kinds[search, ASK] += 1
                 waited += time_out_us
@@ -128,10 +128,9 @@ def _look_up(
         if server == origin:
             tell(view, told, search, original, republished, stale, 0, waited)
             continue
-        send(told, search, ASK, server)
+        send(told.kinds, told.load, search, ASK, server)
         told.reached[search] += 1
-        when = (
-            waited + road_us(view, origin, server, search) + road_us(view, server, origin, search)
-        )
+        when = waited + road_us(view.roads, view.numbers[search], origin, server)
+        when += road_us(view.roads, view.numbers[search], server, origin)
         names = tell(view, told, search, original, republished, stale, 1, when)
-        send(told, search, naming(names), origin)
+        send(told.kinds, told.load, search, naming(names), origin)

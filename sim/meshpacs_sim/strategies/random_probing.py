@@ -70,7 +70,7 @@ def _probe(view: Ground, told: Tally, probes: int, again: bool) -> None:
         mark_holders(view, view.contents[search], holds, search)
         now, count, turns = np.int64(0), 0, 0
         while count < probes and (again or turns < len(members)):
-            bits = draw(view.seed, np.uint64(search), _PROBE, np.uint64(turns))
+            bits = draw(view.seed, np.uint64(view.numbers[search]), _PROBE, np.uint64(turns))
             first = 0 if again else turns
             other = first + below(bits, len(members) - first)
             if again and len(members) == 1:
@@ -83,10 +83,10 @@ def _probe(view: Ground, told: Tally, probes: int, again: bool) -> None:
             if member == origin:
                 continue
             count += 1
-            send(told, search, ASK, member)
-            send(told, search, PART if holds[member] == search else CLOSED, origin)
-            now += road_us(view, origin, member, search + count)
-            now += road_us(view, member, origin, search + count)
+            send(told.kinds, told.load, search, ASK, member)
+            send(told.kinds, told.load, search, PART if holds[member] == search else CLOSED, origin)
+            now += road_us(view.roads, view.numbers[search] + count, origin, member)
+            now += road_us(view.roads, view.numbers[search] + count, member, origin)
             told.duplicates[search] += asked[member] == search
             told.reached[search] += asked[member] != search
             asked[member] = search

@@ -105,13 +105,13 @@ def _walks(
                     due[walker] = NEVER
                     continue
             counter = (np.uint64(walker) << _32) + np.uint64(step)
-            bits = draw(view.seed, np.uint64(search), _STEP, counter)
+            bits = draw(view.seed, np.uint64(view.numbers[search]), _STEP, counter)
             end = _next(view, node, bits, taken, search)
             if end < 0:
                 due[walker] = NEVER
                 continue
-            send(told, search, ASK, end)
-            now += road_us(view, node, end, search + step)
+            send(told.kinds, told.load, search, ASK, end)
+            now += road_us(view.roads, view.numbers[search] + step, node, end)
             at[walker], gone[walker], due[walker] = end, step + 1, now
             if visited[end] == search:
                 told.duplicates[search] += 1
@@ -119,8 +119,8 @@ def _walks(
                 visited[end] = search
                 told.reached[search] += 1
             if holds[end] == search or holds[end] == -2 - search:
-                send(told, search, PART, origin)
-                when = now + road_us(view, end, origin, search + step)
+                send(told.kinds, told.load, search, PART, origin)
+                when = now + road_us(view.roads, view.numbers[search] + step, end, origin)
                 heard_us = min(heard_us, when)
                 if holds[end] == search:
                     learn(view, told, search, end, step + 1, when)
@@ -134,12 +134,12 @@ def _check(
 ) -> Word:
     """When a walker, having asked and been told, may go on; `NEVER` if it is not wanted."""
     origin = view.origins[search]
-    send(told, search, CHECK, origin)
-    send(told, search, CHECK, node)
-    asked = now + road_us(view, node, origin, search + step)
+    send(told.kinds, told.load, search, CHECK, origin)
+    send(told.kinds, told.load, search, CHECK, node)
+    asked = now + road_us(view.roads, view.numbers[search] + step, node, origin)
     if heard_us <= asked:
         return NEVER
-    return asked + road_us(view, origin, node, search + step)
+    return asked + road_us(view.roads, view.numbers[search] + step, origin, node)
 
 
 @compiled

@@ -83,10 +83,13 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Searches:
-    """Who looks for what; both of shape (q,). Whoever asks is up."""
+    """Who looks for what; all of shape (q,). Whoever asks is up."""
 
     origins: Int32s
     contents: Int32s
+    numbers: Int64s | None = None
+    """By which chance tells searches from each other; by default they are counted from 0. Who puts
+    one scenario's searches to several scenes counts on."""
 
 
 @dataclass(frozen=True, eq=False)

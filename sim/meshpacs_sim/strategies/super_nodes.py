@@ -201,8 +201,10 @@ def _answers(
     origin = np.int64(view.origins[search])
     way: Word = np.int64(0)
     if entry != origin:
-        send(told, search, ASK, entry)
-        way = road_us(view, origin, entry, search) + road_us(view, entry, origin, search)
+        send(told.kinds, told.load, search, ASK, entry)
+        way = road_us(view.roads, view.numbers[search], origin, entry) + road_us(
+            view.roads, view.numbers[search], entry, origin
+        )
     reached = 0
     for wave in range(count):
         if wave == 0 or waves[wave, NEW]:
@@ -217,7 +219,7 @@ def _answers(
         if names[wave] or (wave == 0 and nothing):
             bring_back(told, search, waves, wave, naming(names[wave]))
             if entry != origin:
-                send(told, search, naming(names[wave]), origin)
+                send(told.kinds, told.load, search, naming(names[wave]), origin)
 
 
 @compiled

@@ -1,9 +1,14 @@
 """What a scenario can name."""
 
+import numpy as np
+import pytest
+
 from meshpacs_sim.graphs import topologies
 from meshpacs_sim.strategies.catalogue import STRATEGIES, parameters_of, words_of
-from meshpacs_sim.strategies.search import Strategy
+from meshpacs_sim.strategies.search import Searches, Strategy
 from tests.sim.strategies.scenes import asked, held_by, same, scene
+
+GRAPH = topologies.regular(60, 6, 2)
 
 
 def made(name: str) -> Strategy:
@@ -25,16 +30,41 @@ def test_every_strategy_and_every_parameter_is_explained() -> None:
             assert each.meaning[0].isupper() or each.meaning[0].isdigit(), (kind, each)
 
 
-def test_every_strategy_finds_what_half_of_the_mesh_holds_and_sends_what_arrives() -> None:
-    graph = topologies.regular(60, 6, 2)
-    view = scene(graph, held_by(range(30, 60)), down=[7, 45])
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_it_finds_what_half_of_the_mesh_holds_and_sends_what_arrives(name: str) -> None:
+    view = scene(GRAPH, held_by(range(30, 60)), down=[7, 45])
     pairs = asked(*((origin, 0) for origin in range(6)))
-    for name in STRATEGIES:
-        told = made(name).search(view, pairs)
-        assert told.retrievable.all(), name
-        assert told.load.sum() <= told.messages.sum(), name
-        assert (told.hops >= 0).all(), name
-        assert (told.latency_us >= 0).all(), name
-        assert (told.duplicates >= 0).all(), name
-        assert told.reached.max() < 60, name
-        assert same(told, made(name).search(view, pairs)), name
+    told = made(name).search(view, pairs)
+    assert told.retrievable.all()
+    assert told.load.sum() <= told.messages.sum()
+    assert not told.load[~view.up].any()
+    assert (told.hops >= 0).all()
+    assert (told.latency_us >= 0).all()
+    assert (told.duplicates >= 0).all()
+    assert told.reached.max() < 58
+    assert same(told, made(name).search(view, pairs))
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_search_is_the_same_whatever_is_done_beside_it_and_in_whatever_batch(name: str) -> None:
+    view = scene(GRAPH, held_by([41], [3, 50]), down=[7, 45])
+    pairs = asked(*((origin, origin % 2) for origin in range(8, 20)))
+    strategy = made(name)
+    whole = strategy.search(view, pairs)
+    parts = [
+        strategy.search(
+            view, Searches(pairs.origins[some], pairs.contents[some], np.arange(12)[some])
+        )
+        for some in (slice(0, 5), slice(5, 12))
+    ]
+    for field in ("kinds", "latency_us", "hops", "reached", "copies_found", "duplicates"):
+        joined = np.concatenate([getattr(part, field) for part in parts])
+        assert joined.tolist() == getattr(whole, field).tolist(), field
+    assert (parts[0].load + parts[1].load).tolist() == whole.load.tolist()
+
+
+def test_two_searches_for_the_same_take_two_chances() -> None:
+    view = scene(topologies.regular(60, 6, 2), held_by([41]))
+    for name in ("random_walkers", "random_probing"):
+        told = made(name).search(view, asked(*((0, 0) for _ in range(12))))
+        assert len(set(told.messages.tolist())) > 3, name
