@@ -115,8 +115,7 @@ class Arriving:
     def _gather(self, data: memoryview) -> tuple[memoryview, bool]:
         """Take what there is room for; what is left, and whether it is time to write."""
         if self._held is None:
-            spare = self._vault.spare
-            self._held = spare.pop() if spare else memoryview(bytearray(HELD_BYTES))
+            self._held = self._lend()
         piece = data[: len(self._held) - self._size]
         self._held[self._size : self._size + len(piece)] = piece
         self._size += len(piece)
@@ -124,6 +123,13 @@ class Arriving:
         if digests is not None and self._size - digests.size >= HASHED_BYTES:
             digests.update(self._held[digests.size : self._size])
         return data[len(piece) :], self._size == len(self._held)
+
+    def _lend(self) -> memoryview:
+        try:
+            # Not looked at before: another thread may take the last one meanwhile.
+            return self._vault.spare.pop()
+        except IndexError:
+            return memoryview(bytearray(HELD_BYTES))
 
     def _put(self) -> None:
         """Write what was gathered. In a thread."""

@@ -100,6 +100,25 @@ async def test_an_arrival_is_kept_in_pieces_of_any_size(
         assert list((archive.folder / "arriving").iterdir()) == []
 
 
+class Raced(list[memoryview]):
+    """Looks as if there were something in it, which another thread then takes."""
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __len__(self) -> int:
+        return 1
+
+
+async def test_the_last_spare_buffer_may_go_to_another_thread(tmp_path: Path) -> None:
+    async with street(tmp_path) as houses:
+        nord = await houses.founder()
+        nord.up.rooms.vault.spare = Raced()
+        async with nord.up.mesh.arrival(CT, f"{STUDY}.1.1", EXPLICIT, "CT1") as arrival:
+            await arrival.write(memoryview(data_set(instance(1))))
+            assert await arrival.commit() == Kept("stored", STUDY)
+
+
 @pytest.mark.parametrize(
     ("sop_uid", "data", "why"),
     [
