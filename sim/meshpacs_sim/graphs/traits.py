@@ -17,14 +17,15 @@ from meshpacs_sim.graphs.paths import Paths
 from meshpacs_sim.graphs.pieces import largest, pieces
 from meshpacs_sim.statistics.inequality import gini_of
 
-EXACT_NODES = 2_000
-"""Up to so many nodes of the largest piece paths lead from all of them: about a second."""
+VISITS = 4_000_000
+"""Visits of nodes on paths: these lead from all of 2,000 nodes, and from 400 of 10,000. About a
+second."""
 
 EXACT_WEDGES = 5_000_000
 """Up to so many pairs of ends triangles are counted, not sampled: about a second, 100 MB."""
 
 ORIGINS = 16
-"""Nodes that sampled paths lead from: a few tenths of a second each in a graph of a million."""
+"""Nodes that paths lead from at least: a few tenths of a second each in a graph of a million."""
 
 WEDGES = 100_000
 """Sampled pairs of neighbours: a standard error of at most 0.0016."""
@@ -76,9 +77,8 @@ def traits_of(
     csr: Csr,
     seed: int = 0,
     *,
-    exact_nodes: int = EXACT_NODES,
+    visits: int = VISITS,
     exact_wedges: int = EXACT_WEDGES,
-    origins: int = ORIGINS,
     wedges: int = WEDGES,
 ) -> Traits:
     """The numbers of one graph; `seed` draws what is sampled.
@@ -92,7 +92,7 @@ def traits_of(
     counts = np.bincount(csr.degrees)
     counted = tuple((d, int(counts[d])) for d in np.flatnonzero(counts).tolist())
     of_piece = np.bincount(pieces(csr))
-    paths = _paths(largest(csr), chance, exact_nodes, origins)
+    paths = _paths(largest(csr), chance, visits)
     exact = int((csr.degrees**2).sum()) <= exact_wedges
     clustering, transitivity = _counted(csr) if exact else _sampled(csr, chance, wedges)
     return Traits(
@@ -140,9 +140,10 @@ class _Followed:
     exact: bool
 
 
-def _paths(csr: Csr, chance: Chance, exact_nodes: int, origins: int) -> _Followed:
+def _paths(csr: Csr, chance: Chance, visits: int) -> _Followed:
     """The paths of a connected graph, from all its nodes or from a few."""
-    exact = csr.size <= max(exact_nodes, origins)
+    origins = max(ORIGINS, visits // csr.size)
+    exact = origins >= csr.size
     chosen = range(csr.size) if exact else chance.order("origins", csr.size)[:origins].tolist()
     paths, longest, farthest = Paths(csr), 0, 0
     hops: list[int] = []

@@ -37,7 +37,7 @@ def test_of_a_large_mesh_it_is_said_what_was_drawn(
     large = 'fidelity = "kernel"\n[search]\nstrategy = "ttl_flood"\n[mesh]\nsize = 6_000\n'
     out = told(tmp_path, capsys, large)
     assert "± " in out
-    assert "from 16 drawn nodes" in out
+    assert "from 666 drawn nodes" in out
     assert "hops or more" in out
 
 
