@@ -24,6 +24,7 @@ COMMANDS = {
     "new": ("new", "A scenario to begin with; without a file name, a list of them."),
     "describe": ("describing", "A scenario in words."),
     "graph": ("graphing", "What the mesh of a scenario is like, in numbers."),
+    "churn": ("churning", "Who is up when in a scenario, in numbers or as a CSV file."),
     "run": ("running", "Run a scenario once."),
     "sweep": ("sweeping", "Run a scenario over a grid of values and seeds; goes on where it was."),
     "plot": ("plotting", "Pictures of a folder of results."),
