@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from meshpacs_sim.statistics.intervals import CONFIDENCE, Estimate, Numbers, mean_of
+from meshpacs_sim.statistics.intervals import CONFIDENCE, Estimate, mean_of
 
 
 class Verdict(Enum):
@@ -52,13 +52,16 @@ class Precision:
             return True
         return bool(self.relative) and estimate.relative <= self.relative
 
-    def after(self, values: Numbers) -> Verdict:
-        """What is to be done, given what independent repetitions have shown so far."""
-        if len(values) < self.least:
+    def after(self, done: int, estimate: Estimate | None) -> Verdict:
+        """What is to be done after so many repetitions, given what they say together.
+
+        None stands for a value that none of them has shown.
+        """
+        if done < self.least:
             return Verdict.MORE
-        if self.met_by(mean_of(values, self.confidence)):
+        if estimate is not None and self.met_by(estimate):
             return Verdict.PRECISE
-        return Verdict.LIMIT if len(values) >= self.most else Verdict.MORE
+        return Verdict.LIMIT if done >= self.most else Verdict.MORE
 
     def next_look(self, done: int) -> int:
         """How many repetitions to have before the next look: half as many again. Every look is a
@@ -83,9 +86,10 @@ def repeat(observe: Callable[[int], float], precision: Precision) -> Stopped:
     observations, since looks come at fixed numbers.
     """
     values: list[float] = []
-    verdict = Verdict.MORE
-    while verdict is Verdict.MORE:
+    while True:
         for number in range(len(values), precision.next_look(len(values))):
             values.append(observe(number))  # noqa: PERF401 - what is observed may see what was
-        verdict = precision.after(values)
-    return Stopped(mean_of(values, precision.confidence), tuple(values), verdict)
+        estimate = mean_of(values, precision.confidence)
+        verdict = precision.after(len(values), estimate)
+        if verdict is not Verdict.MORE:
+            return Stopped(estimate, tuple(values), verdict)

@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from meshpacs_sim.statistics.intervals import Estimate
+from meshpacs_sim.statistics.intervals import Estimate, mean_of
 from meshpacs_sim.statistics.stopping import Precision, Verdict, repeat
 
 
@@ -44,13 +44,19 @@ def test_a_value_of_nothing_needs_the_least_number_alone() -> None:
 
 def test_a_proportion_near_0_is_narrow_enough_by_its_absolute_width() -> None:
     shares = [0.0, 0.01, 0.0, 0.0, 0.02, 0.0, 0.0, 0.0, 0.0, 0.01]
-    assert Precision(relative=0.05).after(shares) is Verdict.MORE
-    assert Precision(relative=0.05, absolute=0.01).after(shares) is Verdict.PRECISE
-    assert Precision(relative=0, absolute=0.001).after(shares) is Verdict.MORE
+    told = mean_of(shares)
+    assert Precision(relative=0.05).after(10, told) is Verdict.MORE
+    assert Precision(relative=0.05, absolute=0.01).after(10, told) is Verdict.PRECISE
+    assert Precision(relative=0, absolute=0.001).after(10, told) is Verdict.MORE
 
 
 def test_nothing_is_looked_at_before_the_least_number() -> None:
-    assert Precision(least=5).after([1, 1, 1, 1]) is Verdict.MORE
+    assert Precision(least=5).after(4, Estimate(1, 1, 1, 4)) is Verdict.MORE
+
+
+def test_what_has_never_been_seen_is_looked_for_up_to_the_limit() -> None:
+    assert Precision(most=50).after(49, None) is Verdict.MORE
+    assert Precision(most=50).after(50, None) is Verdict.LIMIT
 
 
 def test_looks_come_at_fixed_numbers_each_half_as_many_again() -> None:
