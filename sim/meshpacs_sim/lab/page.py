@@ -36,7 +36,7 @@ td small { color: #555; white-space: nowrap; }
 pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; font-size: .85rem; }
 summary { cursor: pointer; }
 footer { margin-top: 2rem; color: #555; font-size: .85rem; }
-@media screen and (max-width: 40rem) { figure svg { min-width: 36rem; } }
+@media screen and (max-width: 40rem) { figure svg { min-width: 28rem; } }
 @media print {
   body { max-width: none; padding: 0; font-size: 10pt; }
   nav, summary::marker { display: none; }
