@@ -120,7 +120,7 @@ def _longer_warm_up(group: Group, column: str) -> int:
         return 0
     kept = series[flagged:]
     cut = warm_up_of(kept).cut
-    return flagged + cut if cut and _differs(kept[:cut], kept[cut:]) else 0
+    return flagged + cut if _differs(kept[:cut], kept[cut:]) else 0
 
 
 def _settled(group: Group) -> bool:
@@ -139,6 +139,8 @@ def _differs(head: Floats, rest: Floats) -> bool:
     """Whether the mean of a beginning lies farther from the rest's than chance carries it, by how
     much the rest varies: a short beginning knows nothing of its own variance.
     """
+    if not len(head):
+        return False
     told = run_mean(rest)
     error = sqrt(float(rest.var(ddof=1)) * told.inflation * (1 / len(head) + 1 / len(rest)))
     return abs(float(head.mean()) - told.estimate.value) > APART * error

@@ -87,6 +87,13 @@ def test_a_mesh_that_is_still_emptying_is_no_steady_state() -> None:
     assert any("not a steady state" in each for each in said)
 
 
+def test_a_week_that_ends_with_its_weekend_has_no_beginning_to_cut() -> None:
+    week = [3 if n // 48 < 5 else 1 for n in range(7 * 48)]
+    moments = [(n, 10, available, 8, 8) for n, available in enumerate(week)]
+    rows = queries(QUERIES, messages=waves(1, QUERIES))
+    assert not any("steady state" in each for each in told(tables(rows, moments=moments)))
+
+
 def test_queries_that_resemble_each_other_are_told_by_the_measure() -> None:
     rising = queries(QUERIES, messages=range(QUERIES))
     (few, said, *_) = told(tables(rising))
