@@ -5,6 +5,7 @@
     scripts/bench --quick           a small try of everything, whose figures mean little
     scripts/bench --runs 9          the median of nine measurements each
     scripts/bench --json FILE       also writes every measured value
+    scripts/bench sim --pictures docs/pictures      also draws the growth of the simulator
     scripts/bench --folder FOLDER   on that disk; default: the system's folder for temporary files
 
 Real nodes as processes of their own on loopback, generated CT images. A figure is the median of at
@@ -25,7 +26,7 @@ from time import perf_counter, time_ns
 from rich.console import Console
 from rich.table import Table
 
-from benches import dimse, fetching, importing, memory, querying, startup
+from benches import dimse, fetching, importing, memory, querying, sim, startup
 from benches.figure import Figure, machine
 from benches.ground import Ground, Unmeasurable
 from clinics.clinic import Broken
@@ -39,6 +40,7 @@ BENCHES: dict[str, Callable[[Ground], list[Figure]]] = {
     "query": querying.bench,
     "memory": memory.bench,
     "dimse": dimse.bench,
+    "sim": sim.bench,
 }
 
 ROUNDS = 5
@@ -107,6 +109,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a small try")
     parser.add_argument("--runs", type=int, metavar="N", help=f"measure so often; {ROUNDS}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw what grows there")
     parser.add_argument("--folder", type=Path, help="make homes and files there")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -116,7 +119,12 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="meshpacs-bench-", dir=options.folder)).resolve()
     rounds = options.runs or (2 if options.quick else ROUNDS)
     ground = Ground(
-        folder, options.quick, rounds, options.seed, lambda words: screen.print(f"[dim]{words}")
+        folder,
+        options.quick,
+        rounds,
+        options.seed,
+        lambda words: screen.print(f"[dim]{words}"),
+        options.pictures,
     )
     here = machine()
     screen.print(

@@ -26,6 +26,8 @@ class Ground:
     rounds: int
     seed: int
     say: Callable[[str], None]
+    pictures: Path | None = None
+    """Where to draw what is drawn; None for nowhere."""
 
     def size(self, full: int, quick: int) -> int:
         """How many of something."""

@@ -7,6 +7,7 @@ the archive's answers, and carries out every effect. A run is a function of its 
 import hashlib
 import heapq
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import assert_never
 
 from meshpacs.engine.draws import draw, word
@@ -150,9 +151,7 @@ class World:
             self.switchboard.tend(relink_us)
 
     def _laid(self, latency: Latencies, conditions: Conditions | None) -> Network:
-        def push(entry: Entry) -> None:
-            heapq.heappush(self._heap, entry)
-
+        push = partial(heapq.heappush, self._heap)
         if conditions is None:
             return Network(self.seed, self.graph.size, latency, push)
         return Lines(self.seed, self.graph.size, latency, push, conditions, lambda: self.now)

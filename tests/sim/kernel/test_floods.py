@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from benches import heaped
+from benches import sim_heap
 from meshpacs.engine.draws import draw, word
 from meshpacs.model.ids import Micros
 from meshpacs.model.query import Ball, Everyone
@@ -150,7 +150,7 @@ def test_events_are_those_of_pythons_heap_with_jitter_and_both_rules() -> None:
                 from_graph(graph), 9, seed, low_us=low, high_us=high, jitter_us=shake,
                 ttl=ttl, again=again,
             )  # fmt: skip
-            plain = heaped.flood(graph.neighbours, 9, latency, ttl=ttl, again=again)
+            plain = sim_heap.flood(graph.neighbours, 9, latency, ttl=ttl, again=again)
             assert found.messages == plain.messages, (seed, ttl, again)
             assert found.arrived_us.tolist() == plain.arrived_us, (seed, ttl, again)
             assert found.senders.tolist() == plain.senders, (seed, ttl, again)
