@@ -5,13 +5,15 @@ from fractions import Fraction
 from meshpacs_sim.graphs import identities, lattices, power_laws, random_graphs
 from meshpacs_sim.graphs.csr import Csr
 from meshpacs_sim.graphs.pieces import largest
-from meshpacs_sim.kernel import rounds
+from meshpacs_sim.kernel import events, rounds
 from meshpacs_sim.pictures.curves import Axis, Curve, Panel, curves
 from meshpacs_sim.reproductions.finding import Finding, Reproduction, certain, exactly
 from meshpacs_sim.reproductions.published import published
 
 SIZE = 10_000
 WIDEST = 8
+SEED = 1
+"""Of latencies: whatever they are, everyone costs the same, and a ball is kept (PROTOCOL 4.7)."""
 
 
 def meshes() -> dict[str, Csr]:
@@ -36,6 +38,8 @@ def reproduce() -> Reproduction:
         findings.append(exactly(f"{kind}: Asks to everyone", asks, everyone.messages))
         repeats = asks - (mesh.size - 1)
         findings.append(exactly(f"{kind}: repeats", repeats, everyone.duplicates))
+        uneven = events.flood(mesh, 0, SEED)
+        findings.append(exactly(f"{kind}: Asks, latencies by lot", asks, uneven.messages))
         graph, costs = mesh.graph(), []
         for ttl in range(1, WIDEST + 1):
             ball = rounds.flood(mesh, 0, ttl)
@@ -43,6 +47,8 @@ def reproduce() -> Reproduction:
             asked = len(identities.ball(graph, 0, ttl))
             findings.append(exactly(f"{kind}: Asks of a ball of {ttl}", least, ball.messages))
             findings.append(exactly(f"{kind}: nodes in a ball of {ttl}", asked, len(ball.order)))
+            kept = events.flood(mesh, 0, SEED, ttl=ttl).reached
+            findings.append(exactly(f"{kind}: the same, latencies by lot", asked, kept))
             costs.append(certain(ball.messages))
         drawn.append(Curve(kind, range(1, WIDEST + 1), costs))
     picture = curves(
