@@ -45,14 +45,14 @@ class Parameter:
     """The sentence under the field."""
 
 
-def words_of(kind: type[Parameters]) -> str:
+def words_of(kind: type) -> str:
     """What it is, in one sentence with its source."""
     return " ".join((inspect.getdoc(kind) or "").split())
 
 
 def parameters_of(kind: type[Parameters]) -> list[Parameter]:
     """Its fields in order."""
-    source = inspect.getsource(kind)
+    source = "".join(inspect.getsource(each) for each in kind.__mro__ if each is not object)
     found = []
     for each in fields(kind):
         _, _, rest = source.partition(f"\n    {each.name}:")
