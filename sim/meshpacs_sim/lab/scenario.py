@@ -17,9 +17,12 @@ from meshpacs_sim.lab import form, toml
 from meshpacs_sim.lab.churning import CHURN, Always, Coming
 from meshpacs_sim.lab.form import Misfit, OneOf
 from meshpacs_sim.lab.harming import HARM, Adversaries, Nobody
+from meshpacs_sim.lab.placing import LEFT, PLACED, SHELVES, Counted, Unchanged
 from meshpacs_sim.lab.searching import ENGINE, KERNEL, PLAIN
 from meshpacs_sim.lab.shapes import TOPOLOGIES, Regular, Topology
 from meshpacs_sim.lab.work import WORK, Work, Workload
+from meshpacs_sim.strategies.placement import Placement
+from meshpacs_sim.strategies.replication import Replication
 from meshpacs_sim.world.conditions import Conditions
 from meshpacs_sim.world.latencies import MODELS as LATENCIES
 from meshpacs_sim.world.latencies import Constant
@@ -64,6 +67,37 @@ class Content:
     zipf: Annotated[float, Meta(ge=0, le=4)] = 0.0
     """The exponent of popularity: the i-th content is asked for as often as i to the power of minus
     this. 0: all equally often."""
+    placement: Annotated[Counted | Placement, OneOf("by", PLACED, plain="counted")] = field(
+        default_factory=Counted
+    )
+    """How a budget of copies is shared out; beside `counted`, `copies` is not looked at."""
+    replication: Annotated[Unchanged | Replication, OneOf("rule", LEFT, plain="none")] = field(
+        default_factory=Unchanged
+    )
+    """What earlier searches have left behind."""
+    earlier_searches: Annotated[int, Meta(ge=0, le=10_000_000)] = 10_000
+    """Searches before the run, with a replication; they find everybody up, and cost nothing."""
+
+    def check(self, nodes: int) -> None:
+        """Check what so many nodes can hold.
+
+        Raises:
+            ValueError: more copies, or fewer, than there can be.
+        """
+        if isinstance(self.placement, Placement):
+            most, budget = self.contents * nodes, self.placement.budget
+            if not self.contents <= budget <= most:
+                raise ValueError(
+                    f"has content.placement.budget {budget:,}, and {self.contents:,} contents on "
+                    f"{nodes:,} nodes have {self.contents:,} to {most:,} copies"
+                )
+        elif max(self.copies) > nodes:
+            raise ValueError(f"has content.copies {max(self.copies)}, and only {nodes} nodes")
+        if isinstance(self.replication, Replication) and self.contents * nodes > SHELVES:
+            raise ValueError(
+                f"has content.replication, which is good for {SHELVES:,} contents times nodes, and "
+                f"not for {self.contents:,} times {nodes:,}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +171,7 @@ class Scenario:
             self._check_kernel()
         if not isinstance(self.workload, Workload) and self.content != Content():
             raise ValueError("has a table content, and a workload that says itself who holds what")
-        if max(self.content.copies) > self.mesh.size:
-            raise ValueError(
-                f"has content.copies {max(self.content.copies)}, and only {self.mesh.size} nodes"
-            )
+        self.content.check(self.mesh.size)
 
     def _check_kernel(self) -> None:
         only = {

@@ -17,8 +17,11 @@ from meshpacs.engine.draws import Draws, draw, word
 from meshpacs.model.errors import LocalFault
 from meshpacs.model.ids import SECOND, Micros
 from meshpacs_sim.graphs.csr import Csr
+from meshpacs_sim.lab.placing import grown
 from meshpacs_sim.lab.scenario import ENGINE_NODES, Content, Scenario
 from meshpacs_sim.lab.work import Clinical, Diary, Workload
+from meshpacs_sim.strategies.placement import Placement
+from meshpacs_sim.strategies.replication import Replication
 from meshpacs_sim.strategies.search import Bools, Copies, Int32s
 from meshpacs_sim.world.churn.schedule import Churn
 from meshpacs_sim.world.workloads import Clinics
@@ -103,13 +106,26 @@ class Stage:
     @cached_property
     def copies(self) -> Copies:
         """Who holds what."""
+        content, sown = self.scenario.content, self.seed("copies")
         if self._clinical is not None:
             held = self._clinical.holders
+        elif isinstance(content.placement, Placement):
+            rates = weights(content.contents, content.zipf)
+            return self._left(content.placement.place(rates, self.size, sown))
         else:
-            held = list(_drawn(self.scenario.content, self.seed("copies"), self.size))
+            held = list(_drawn(content, sown, self.size))
         starts = np.zeros(len(held) + 1, np.int64)
         np.cumsum([len(each) for each in held], out=starts[1:])
-        return Copies(starts, np.array([node for each in held for node in each], np.int32))
+        flat = np.array([node for each in held for node in each], np.int32)
+        return self._left(Copies(starts, flat))
+
+    def _left(self, copies: Copies) -> Copies:
+        """What earlier searches have made of these copies."""
+        content = self.scenario.content
+        if not isinstance(content.replication, Replication):
+            return copies
+        searches, sown = content.earlier_searches, self.seed("replication")
+        return grown(copies, content.replication, searches, self.popularity, self.overlay, sown)
 
     @cached_property
     def _clinical(self) -> Clinical | None:

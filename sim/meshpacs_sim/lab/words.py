@@ -9,6 +9,8 @@ from meshpacs_sim.lab.grids import Grid, brief, seeds_of
 from meshpacs_sim.lab.harming import Nobody
 from meshpacs_sim.lab.scenario import Content, Scenario
 from meshpacs_sim.lab.work import Workload
+from meshpacs_sim.strategies.placement import Placement
+from meshpacs_sim.strategies.replication import Replication
 from meshpacs_sim.world.conditions import Conditions
 
 LISTED = 7
@@ -54,10 +56,17 @@ def _drawn(content: Content) -> str:
         if not content.zipf
         else f"the i-th is asked for as often as 1 / i^{content.zipf:g} (Zipf)"
     )
-    return (
-        f"Content: {content.contents:,} studies, each held by {_copies(content.copies)} drawn "
-        f"nodes; {popular}."
-    )
+    held = f"each held by {_copies(content.copies)} drawn nodes"
+    if isinstance(content.placement, Placement):
+        held = f"with copies at drawn nodes; {popular}. {in_words(content.placement)}"
+    else:
+        held = f"{held}; {popular}."
+    if isinstance(content.replication, Replication):
+        held += (
+            f" Before the run, {content.earlier_searches:,} searches by random walkers: "
+            f"{in_words(content.replication)}"
+        )
+    return f"Content: {content.contents:,} studies, {held}"
 
 
 def _overlay(scenario: Scenario) -> str:

@@ -7,24 +7,59 @@ budget is spent to the last. The engine has no placement of its own yet: a copy 
 fetch (PROTOCOL 10). When it has, it becomes one more of these.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta
 
 from meshpacs_sim.kernel.compiled import compiled
 from meshpacs_sim.kernel.draws import Word, below, draw
 from meshpacs_sim.strategies.ground import words
+from meshpacs_sim.strategies.parameters import Parameters
 from meshpacs_sim.strategies.search import Copies, Int64s
 
 Floats = npt.NDArray[np.float64]
+
+COPIES = 1_000_000_000
+"""The most in all; four bytes each."""
 
 _HOLDER = words("placement/holder")
 
 
 @dataclass(frozen=True)
-class Uniform:
+class Placement(Parameters, ABC):
+    """A budget of copies, and how it is shared out."""
+
+    budget: Annotated[int, Meta(ge=1, le=COPIES)] = 1_000
+    """Copies in all."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """As scenarios call it."""
+
+    @abstractmethod
+    def weights(self, rates: Floats) -> Floats:
+        """In which proportion contents that are asked for at such rates have copies."""
+
+    def place(self, rates: npt.ArrayLike, nodes: int, seed: int) -> Copies:
+        """Copies of contents that are asked for at such rates, in any unit.
+
+        Raises:
+            ValueError: no such copies exist.
+        """
+        asked = np.asarray(rates, np.float64)
+        if not len(asked) or not np.isfinite(asked).all() or asked.min() < 0 or not asked.max():
+            raise ValueError("rates of queries are numbers, none is negative and one is above 0")
+        return scattered(shared_out(self.weights(asked), self.budget, nodes), nodes, seed)
+
+
+@dataclass(frozen=True)
+class Uniform(Placement):
     """Every content has as many copies as any other, however often it is asked for (Cohen and
     Shenker 2002).
     """
@@ -40,7 +75,7 @@ class Uniform:
 
 
 @dataclass(frozen=True)
-class Proportional:
+class Proportional(Placement):
     """Copies go with how often a content is asked for, as they do if everybody who asked keeps one
     (Cohen and Shenker 2002).
     """
@@ -56,7 +91,7 @@ class Proportional:
 
 
 @dataclass(frozen=True)
-class SquareRoot:
+class SquareRoot(Placement):
     """Copies go with the square root of how often a content is asked for, which makes blind search
     as short as it can be (Cohen and Shenker 2002).
     """
@@ -71,25 +106,11 @@ class SquareRoot:
         return np.sqrt(rates)
 
 
-Placement = Uniform | Proportional | SquareRoot
-
 PLACEMENTS: Mapping[str, type[Placement]] = {
     "uniform": Uniform,
     "proportional": Proportional,
     "square_root": SquareRoot,
 }
-
-
-def place(placement: Placement, rates: Floats, budget: int, nodes: int, seed: int) -> Copies:
-    """Copies of contents that are asked for at such rates, in any unit.
-
-    Raises:
-        ValueError: no such copies exist.
-    """
-    rates = np.asarray(rates, np.float64)
-    if not len(rates) or not np.isfinite(rates).all() or rates.min() < 0 or not rates.max():
-        raise ValueError("rates of queries are numbers, none is negative and one is above 0")
-    return scattered(shared_out(placement.weights(rates), budget, nodes), nodes, seed)
 
 
 def shared_out(weights: Floats, budget: int, nodes: int) -> Int64s:

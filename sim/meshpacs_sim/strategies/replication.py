@@ -46,6 +46,18 @@ class Replication(Parameters, ABC):
     steps: Annotated[int, Meta(ge=1, le=100_000)] = 1_024
     """Steps that one walker goes at most."""
 
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: one is out of bounds, or walkers' ways are too long to be remembered.
+        """
+        super().__post_init__()
+        if self.walkers * self.steps > TRACED:
+            raise ValueError(
+                f"{self.walkers} walkers of {self.steps} steps: at most {TRACED:,} are remembered"
+            )
+
     @property
     @abstractmethod
     def name(self) -> str:
@@ -56,13 +68,7 @@ class Replication(Parameters, ABC):
         """Who keeps a copy, of a search whose walker came this way."""
 
     def grown(self, scene: Scene, searches: Searches) -> Copies:
-        """Who holds what after all these searches, one after another.
-
-        Raises:
-            ValueError: the walkers' ways are too long to be remembered.
-        """
-        if self.walkers * self.steps > TRACED:
-            raise ValueError(f"{self.walkers} walkers of {self.steps} steps cannot be remembered")
+        """Who holds what after all these searches, one after another."""
         view = ground(scene, searches)
         walks = Walks(
             view, tally(view), self.walkers, self.check_every, self.steps, state=True, traced=True

@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshpacs_sim.graphs import topologies
-from meshpacs_sim.strategies.catalogue import words_of
+from meshpacs_sim.strategies.catalogue import parameters_of, words_of
 from meshpacs_sim.strategies.placement import (
     PLACEMENTS,
     Proportional,
     SquareRoot,
     Uniform,
-    place,
     scattered,
     shared_out,
 )
@@ -69,10 +68,10 @@ def test_the_budget_is_spent_to_the_last_copy(
 def test_a_budget_that_cannot_be_spent_and_rates_that_are_none_are_refused() -> None:
     for budget in (9, 1_001):
         with pytest.raises(ValueError, match=f"{budget} copies cannot be shared out among 10"):
-            place(Uniform(), RATES, budget, 100, seed=1)
+            Uniform(budget).place(RATES, 100, seed=1)
     for rates in ([], [0.0, 0.0], [1.0, -1.0], [1.0, float("nan")]):
         with pytest.raises(ValueError, match="rates of queries are numbers"):
-            place(Uniform(), np.array(rates), 2, 100, seed=1)
+            Uniform(2).place(rates, 100, seed=1)
 
 
 def test_copies_lie_at_different_nodes_drawn_evenly() -> None:
@@ -102,7 +101,7 @@ def test_uniform_and_proportional_shares_cost_m_over_rho_probes_and_roots_less()
     view_of = topologies.ring(nodes)
     chance = np.random.Generator(np.random.PCG64(1))
     for name, kind in PLACEMENTS.items():
-        copies = place(kind(), rates, nodes * rho, nodes, seed=2)
+        copies = kind(nodes * rho).place(rates, nodes, seed=2)
         whole = sum(
             Fraction(float(share)) * nodes / int(count)
             for share, count in zip(shares, copies.counts, strict=True)
@@ -120,3 +119,4 @@ def test_every_placement_is_explained_and_called_what_it_calls_itself() -> None:
     for name, kind in PLACEMENTS.items():
         assert kind().name == name
         assert words_of(kind).endswith("(Cohen and Shenker 2002).")
+        assert [each.name for each in parameters_of(kind)] == ["budget"]

@@ -66,8 +66,8 @@ def test_a_search_that_finds_nothing_leaves_nothing_and_nobody_down_keeps_a_copy
     for kind in REPLICATIONS.values():
         grown = kind(walkers=2).grown(view, asked((2, 0), (2, 1)))
         assert held(grown) == [[5], []]
-    with pytest.raises(ValueError, match="cannot be remembered"):
-        Path(walkers=4_096, steps=100_000).grown(view, asked((2, 0)))
+    with pytest.raises(ValueError, match="at most 100,000,000 are remembered"):
+        Path(walkers=4_096, steps=100_000)
 
 
 def slope(x: np.ndarray, y: np.ndarray) -> float:
