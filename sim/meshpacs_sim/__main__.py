@@ -1,4 +1,4 @@
-"""`python -m meshpacs_sim nights|identities`: campaigns for people, with seeds, counts, verdicts.
+"""`python -m meshpacs_sim nights|lines|identities`: campaigns, with seeds, counts and verdicts.
 
 Stops at the first rule that was broken, names the seed, and says how to see it again. Exits 0 if
 none was, 2 if one was.
@@ -16,7 +16,7 @@ from meshpacs_sim.trials.campaigns import Flooded
 from meshpacs_sim.trials.nights import Night
 from meshpacs_sim.trials.safety import SAFETY
 from meshpacs_sim.trials.trouble import FAULTS
-from meshpacs_sim.trials.worlds import each_of, one_flood, one_night
+from meshpacs_sim.trials.worlds import each_of, one_flood, one_night, one_night_on_lines
 
 T = TypeVar("T")
 
@@ -31,20 +31,22 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m meshpacs_sim", description=__doc__)
     parser.add_argument(
         "campaign",
-        choices=("nights", "identities"),
-        help="nights: random faults; identities: the counts of PROTOCOL 4.7 on random graphs",
+        choices=("nights", "lines", "identities"),
+        help="nights: random faults; lines: the same on the lines that clinics have; "
+        "identities: the counts of PROTOCOL 4.7 on random graphs",
     )
     parser.add_argument("--seeds", type=int, default=30, help="how many worlds (default: 30)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (default: 0)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
     parser.add_argument("--verbose", action="store_true", help="one line for each world")
-    parser.add_argument("--table", type=Path, help="nights: a file for which fault each seed met")
+    parser.add_argument("--table", type=Path, help="a file for which fault each night met")
     asked = parser.parse_args(words)
     seeds = range(asked.first, asked.first + asked.seeds)
     began = time.monotonic()
-    if asked.campaign == "nights":
-        nights = each_of(one_night, seeds, asked.jobs)
-        held = _nights(nights, seeds, asked.table, verbose=asked.verbose)
+    if asked.campaign != "identities":
+        lived = one_night if asked.campaign == "nights" else one_night_on_lines
+        nights = each_of(lived, seeds, asked.jobs)
+        held = _nights(asked.campaign, nights, seeds, asked.table, verbose=asked.verbose)
     else:
         floods = each_of(one_flood, seeds, asked.jobs)
         held = _identities(floods, seeds, verbose=asked.verbose)
@@ -57,10 +59,15 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _nights(
-    shown: Iterator[Night | str], seeds: range, table: Path | None, *, verbose: bool
+    campaign: str,
+    shown: Iterator[Night | str],
+    seeds: range,
+    table: Path | None,
+    *,
+    verbose: bool,
 ) -> bool:
     lived: list[Night] = []
-    broken = _until_broken("nights", shown, seeds, lived, _line if verbose else None)
+    broken = _until_broken(campaign, shown, seeds, lived, _line if verbose else None)
     if table is not None:
         table.write_text("".join(_rows(lived)), encoding="utf-8")
     faults, met, statuses = Counter[str](), Counter[str](), Counter[str]()

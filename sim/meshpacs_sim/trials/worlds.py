@@ -9,7 +9,7 @@ from typing import TypeVar
 from meshpacs_sim.trials import campaigns
 from meshpacs_sim.trials.campaigns import Flooded
 from meshpacs_sim.trials.checkers import Violation
-from meshpacs_sim.trials.nights import Night, night
+from meshpacs_sim.trials.nights import CLINICS_LINES, Night, night
 
 T = TypeVar("T")
 
@@ -37,6 +37,11 @@ def each_of(function: Callable[[int], T], seeds: range, jobs: int) -> Iterator[T
 def one_night(seed: int) -> Night | str:
     """What a night has shown, or what it has broken."""
     return _judged(lambda: night(seed))
+
+
+def one_night_on_lines(seed: int) -> Night | str:
+    """The same on lines that clinics have."""
+    return _judged(lambda: night(seed, conditions=CLINICS_LINES))
 
 
 def one_flood(seed: int) -> Flooded | str:
