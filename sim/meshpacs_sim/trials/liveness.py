@@ -125,11 +125,11 @@ def a_wrong_clock_is_named(world: World) -> None:
 
 
 def outdated(world: World) -> list[int]:
-    """Hosts whose queries look like those of an earlier life, because they were rolled back.
+    """Hosts whose queries look like those of an earlier life: rolled back, or their disk was lost.
 
-    That takes a clock that was ahead when the copy was not yet made: a boot number is at least the
-    time of day. Until the true time has passed it, PROTOCOL 4.5 has no remedy for such a node;
-    it answers, and it is not heard.
+    That takes a clock that was ahead when the copy was not yet made, or is behind when all is gone:
+    a boot number is at least the time of day. Until the true time has passed it, PROTOCOL 4.5 has
+    no remedy for such a node; it answers, and it is not heard.
     """
     return [
         host.index
