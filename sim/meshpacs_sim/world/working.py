@@ -113,22 +113,6 @@ def record_of(arrival: Arrival, clinics: Clinics) -> Record:
     }
 
 
-def holders(arrivals: Iterable[Arrival]) -> dict[int, tuple[int, ...]]:
-    """For each patient the clinics that hold studies, in rising order, once all has been stored."""
-    found: dict[int, dict[int, None]] = {}
-    for arrival in arrivals:
-        if arrival.kind == NEW:
-            found.setdefault(arrival.content, {})[arrival.origin] = None
-    return {patient: tuple(sorted(clinics)) for patient, clinics in sorted(found.items())}
-
-
-def questions(arrivals: Iterable[Arrival]) -> Iterator[tuple[int, int, int]]:
-    """(when, origin, content) of every question for one patient: what a kernel can look for."""
-    for arrival in arrivals:
-        if arrival.kind == EXACT:
-            yield arrival.when, arrival.origin, arrival.content
-
-
 def _query(tag: int, value: str) -> Query:
     return Query(Level.STUDY, keys=((tag, (value,)),))
 
