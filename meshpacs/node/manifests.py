@@ -8,7 +8,6 @@ row's root covers these. So manifests travel with a bit for each of their entrie
 the sender holds it.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,6 +18,7 @@ from meshpacs.links.transfer import Known
 from meshpacs.model.content import Content, Entry
 from meshpacs.model.errors import PeerFault
 from meshpacs.model.ids import Digest, NodeId, short
+from meshpacs.node.recent import Recent
 from meshpacs.wire.manifest import (
     MANIFEST_CONTEXT,
     Forked,
@@ -38,6 +38,10 @@ T = TypeVar("T")
 READ_ENTRIES = 10_000
 """Entries of manifests kept read: about 6 MB, at 574 bytes each (measured). A guess: the studies
 that one reader looks at. With 50,000 a busy node went on growing for hours."""
+
+READ_S = 300.0
+"""How long a manifest that nobody looks at is kept read. A guess: a reader at a study. Without it a
+node held the manifests of all studies that it had come across, and grew for an hour and more."""
 
 
 class Bookshelf(Protocol):
@@ -101,9 +105,7 @@ class Contributions:
         self._roster_head = roster_head
         self._own = Lock()
         """Held while a version is made, so that no two have one number."""
-        self._read: OrderedDict[bytes, Manifest] = OrderedDict()
-        self._read_entries = 0
-        self._reading = Lock()
+        self._read = Recent[Manifest](READ_ENTRIES, READ_S)
 
     # ------------------------------------------------------------ telling
 
@@ -241,19 +243,10 @@ class Contributions:
         """Read an envelope and its body; bodies read before are remembered, within bounds."""
         envelope = read_signed(signed)
         key = sha256(envelope.manifest).digest()
-        with self._reading:
-            found = self._read.get(key)
-            if found is not None:
-                self._read.move_to_end(key)
-                return envelope, found
-        manifest = read_body(envelope.manifest)
-        with self._reading:
-            if key not in self._read:
-                self._read[key] = manifest
-                self._read_entries += len(manifest.entries) + 1
-            while self._read_entries > READ_ENTRIES:
-                _, oldest = self._read.popitem(last=False)
-                self._read_entries -= len(oldest.entries) + 1
+        manifest = self._read.get(key)
+        if manifest is None:
+            manifest = read_body(envelope.manifest)
+            self._read.keep(key, manifest, len(manifest.entries) + 1)
         return envelope, manifest
 
 
