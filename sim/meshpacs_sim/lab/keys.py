@@ -145,7 +145,15 @@ def _about(kind: type) -> str:
 
 
 def _texts(kind: type) -> dict[str, str]:
-    """The docstrings below a dataclass's fields."""
+    """The docstrings below a dataclass's fields, those of the classes that it is made of too."""
+    texts: dict[str, str] = {}
+    for each in reversed(kind.__mro__):
+        if is_dataclass(each):
+            texts |= _own_texts(each)
+    return texts
+
+
+def _own_texts(kind: type) -> dict[str, str]:
     body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
     assert isinstance(body, ast.ClassDef)
     texts, name = {}, ""
