@@ -107,7 +107,7 @@ class Grid:
 
 
 def flat(tree: Mapping[str, Any], path: str = "", kind: type = Scenario) -> dict[str, Any]:
-    """Tables in tables as dotted keys, down to values and to tables that pick a class."""
+    """Tables in tables as dotted keys, down to values; a table that picks a class stays whole."""
     hints = get_type_hints(kind, include_extras=True)
     found: dict[str, Any] = {}
     for key, value in tree.items():
@@ -115,11 +115,12 @@ def flat(tree: Mapping[str, Any], path: str = "", kind: type = Scenario) -> dict
         hint = hints.get(here)
         if below:
             value, key = {below: value}, here  # noqa: PLW2901 - "a.b" = 1 is a = {b = 1}
-        inner = isinstance(hint, type) and isinstance(value, dict)
         name = f"{path}.{key}" if path else key
-        if inner:
-            assert isinstance(hint, type)
+        choice = form.one_of(hint)
+        if isinstance(value, dict) and isinstance(hint, type):
             found |= flat(value, name, hint)
+        elif isinstance(value, dict) and choice is not None and choice.key not in value:
+            found |= {f"{name}.{each}": inside for each, inside in value.items()}
         else:
             found[name] = value
     return found

@@ -106,6 +106,8 @@ class Measure:
 
     queries: Annotated[int, Meta(ge=1, le=10_000_000)] = 100
     """Queries of one run, at most."""
+    duration_s: Seconds = 0.0
+    """Simulated time in which queries are asked, at most; 0: until all are asked."""
     warm_up_s: Seconds = 5.0
     """Time that passes before the first query, for links and sessions to settle."""
     warm_up_queries: Annotated[int, Meta(ge=0, le=1_000_000)] = 0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import cached_property
-from itertools import accumulate, islice
+from itertools import accumulate, count, islice, takewhile
 
 import numpy as np
 
@@ -145,18 +145,25 @@ class Stage:
     def wishes(self) -> Iterator[Wish]:
         """All queries of the run, in order; to be gone through once."""
         measure = self.scenario.measure
-        if self._clinical is not None:
-            begins = micros(measure.warm_up_s)
-            later = (each for each in self._clinical.questions() if each.when >= begins)
-            for number, asked in enumerate(islice(later, measure.queries)):
-                yield Wish(number, asked.when, asked.content, asked.origin)
-            return
+        begins, lasts = micros(measure.warm_up_s), micros(measure.duration_s)
         work = self.scenario.workload
-        assert isinstance(work, Workload)
+        wishes = self._drawn(work, begins) if isinstance(work, Workload) else self._told(begins)
+        if lasts:
+            wishes = takewhile(lambda wish: wish.when < begins + lasts, wishes)
+        return islice(wishes, measure.queries)
+
+    def _told(self, begins: Micros) -> Iterator[Wish]:
+        """As the workload tells them."""
+        assert self._clinical is not None
+        later = (each for each in self._clinical.questions() if each.when >= begins)
+        for number, asked in enumerate(later):
+            yield Wish(number, asked.when, asked.content, asked.origin)
+
+    def _drawn(self, work: Workload, begins: Micros) -> Iterator[Wish]:
+        """As they are drawn, without an end."""
         draws, sums = Draws(self.seed("workload"), b"wishes"), self.popularity
-        gap = round(MINUTE_US / work.queries_per_minute)
-        when = micros(measure.warm_up_s)
-        for number in range(measure.queries):
+        gap, when = round(MINUTE_US / work.queries_per_minute), begins
+        for number in count():
             when += 1 + draws.below("gap", 2 * gap)
             yield Wish(number, when, bisect_right(sums, draws.below("content", sums[-1])))
 

@@ -78,6 +78,8 @@ def _overlay(scenario: Scenario) -> str:
 def _measured(scenario: Scenario, queries: int) -> str:
     measure = scenario.measure
     text = f"Measured: {queries:,} queries after {measure.warm_up_s:g} s"
+    if measure.duration_s:
+        text += f", within {measure.duration_s:,g} s"
     if measure.warm_up_queries:
         text += f", of which the first {measure.warm_up_queries:,} are warm-up"
     if measure.half_width:

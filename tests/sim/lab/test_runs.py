@@ -100,6 +100,13 @@ def test_a_run_stops_early_once_its_interval_is_narrow() -> None:
     assert 30 <= len(rows(made)) < 90
 
 
+def test_a_run_ends_with_its_time_or_with_its_queries() -> None:
+    short = list(Stage(SMALL.vary({"measure.queries": 1000, "measure.duration_s": 30.0})).wishes())
+    long = list(Stage(SMALL.vary({"measure.queries": 1000})).wishes())
+    assert short == long[: len(short)]
+    assert short[-1].when < 35_000_000 <= long[len(short)].when
+
+
 def test_an_interrupt_keeps_what_was_measured_and_the_manifest_says_so(tmp_path: Path) -> None:
     made = run(SMALL, progress=interrupt_after(6))
     assert made.manifest["interrupted"]

@@ -26,6 +26,15 @@ def test_every_point_is_run_with_all_of_the_grid_and_every_seed() -> None:
     ]
 
 
+def test_a_key_of_a_table_that_picks_a_class_can_be_swept(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    for line in ('"churn.up_hours" = [1.0, 2.0]', "churn.up_hours = [1.0, 2.0]"):
+        file.write_text(f"[churn]\nmodel = 'sessions'\n[sweep.grid]\n{line}\n", encoding="utf-8")
+        hours = [each.scenario.churn.model(4) for each in Grid.load(file).points]
+        assert len(hours) == 2
+        assert hours[0] != hours[1]
+
+
 def test_keys_may_be_dotted_or_tables(tmp_path: Path) -> None:
     file = tmp_path / "s.toml"
     head = (
