@@ -5,10 +5,12 @@ from pathlib import Path
 import click
 
 from meshpacs_sim.cli import options
+from meshpacs_sim.cli.main import INTERRUPTED
 from meshpacs_sim.cli.progress import shown
 from meshpacs_sim.lab.grids import Grid
 from meshpacs_sim.lab.repeating import MEASURES, sweep_until
 from meshpacs_sim.lab.results import Format
+from meshpacs_sim.lab.sweeping import Sweep
 from meshpacs_sim.lab.sweeping import sweep as swept
 from meshpacs_sim.statistics.stopping import Precision
 
@@ -41,7 +43,7 @@ def sweep(
     within: float | None,
     of: str,
     most: int,
-) -> None:
+) -> int:
     """Run every point of the table [sweep] with every seed.
 
     Runs that are in the folder already, of this very scenario and program, are kept. Ctrl-C loses
@@ -51,16 +53,22 @@ def sweep(
     time, up to --most, whatever the file says of seeds.
     """
     folder = options.folder_for(scenario, out, "-sweep")
-    with shown("runs") as meter:
-        if until is None and within is None:
-            made = swept(scenario, out=folder, form=form, jobs=jobs, dask=dask, progress=meter)
-            told = f"{len(made.runs)} runs"
-        else:
-            grid = Grid.load(scenario)
-            sure = grid.base.measure.confidence
-            precision = Precision(until or 0.0, within or 0.0, most=most, confidence=sure)
-            settled = sweep_until(
-                grid, of, precision, out=folder, form=form, jobs=jobs, dask=dask, progress=meter
-            )
-            told = f"{settled.seeds} seeds of each point, {settled.verdict.value}"
+    try:
+        with shown("runs") as meter:
+            if until is None and within is None:
+                made = swept(scenario, out=folder, form=form, jobs=jobs, dask=dask, progress=meter)
+                told = f"{len(made.runs)} runs"
+            else:
+                grid = Grid.load(scenario)
+                sure = grid.base.measure.confidence
+                precision = Precision(until or 0.0, within or 0.0, most=most, confidence=sure)
+                settled = sweep_until(
+                    grid, of, precision, out=folder, form=form, jobs=jobs, dask=dask, progress=meter
+                )
+                told = f"{settled.seeds} seeds of each point, {settled.verdict.value}"
+    except KeyboardInterrupt:
+        ended = len(list(Sweep.load(folder).done()))
+        click.echo(f"interrupted; {folder} has {ended} runs, the same command goes on", err=True)
+        return INTERRUPTED
     click.echo(f"{folder}: {told}")
+    return 0

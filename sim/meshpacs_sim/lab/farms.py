@@ -58,7 +58,9 @@ class Local:
             return
         # Spawned, not forked: a fork copies whatever threads of numba and pyarrow hold.
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(self._jobs, len(scenarios)), context, _die_quietly)
+        pool = ProcessPoolExecutor(
+            min(self._jobs, len(scenarios)), context, _leave_it_to_the_parent
+        )
         try:
             numbers = {
                 pool.submit(one, each.tree, form): number for number, each in enumerate(scenarios)
@@ -129,9 +131,9 @@ def cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _die_quietly() -> None:
-    """A worker's answer to Ctrl-C, which reaches all processes of a terminal: the parent tells."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _leave_it_to_the_parent() -> None:
+    """A worker's answer to Ctrl-C, which reaches all processes of a terminal: none."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _outcome(future: Future[Files | str]) -> Files | str:

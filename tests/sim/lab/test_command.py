@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from meshpacs_sim.cli import main
+from meshpacs_sim.cli.progress import Meter
 
 SCENARIO = """
 name = "Four"
@@ -46,6 +47,18 @@ def test_sweep_runs_what_is_missing(scenario: str, capsys: pytest.CaptureFixture
     assert main.run(["sweep", scenario, "--jobs", "1", "--format", "csv"]) == 0
     assert "results/four-sweep: 2 runs" in capsys.readouterr().out
     assert len(list(Path("results/four-sweep/runs").glob("*/queries.csv"))) == 2
+
+
+def test_an_interrupted_sweep_says_what_it_has_and_how_to_go_on(
+    scenario: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def once(done: int, of: int, before: int = 0) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Meter, "__call__", lambda _, *how: once(*how))
+    assert main.run(["sweep", scenario, "--jobs", "1"]) == main.INTERRUPTED
+    assert "results/four-sweep has 1 runs, the same command goes on" in capsys.readouterr().err
 
 
 def test_describe_tells_what_will_be_run(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
