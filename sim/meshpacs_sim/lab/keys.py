@@ -1,14 +1,17 @@
 """Every key of a scenario, with type, default and meaning, read from the dataclasses themselves.
 
 The text of a key is the docstring below its field; so code, `meshpacs-sim keys` and
-docs/SIMULATOR.md cannot say different things.
+docs/SIMULATOR.md cannot say different things. `python -m meshpacs_sim.lab.keys
+docs/SIMULATOR.md` writes it anew there.
 """
 
 import ast
 import inspect
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -169,7 +172,16 @@ def _own_texts(kind: type) -> dict[str, str]:
     return texts
 
 
-if __name__ == "__main__":
-    import sys
+HEAD = "### Every key\n"
+"""Above the reference in the document; the next section's head ends it."""
 
-    sys.stdout.write(markdown())
+
+def rewrite(document: Path) -> None:
+    """Put the reference of now in the place of the one that is there."""
+    before, head, rest = document.read_text(encoding="utf-8").partition(HEAD)
+    _, end, after = rest.partition("\n## ")
+    document.write_text(f"{before}{head}\n{markdown()}{end}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    rewrite(Path(sys.argv[1]))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from meshpacs.model.errors import LocalFault
-from meshpacs_sim.lab.keys import block, tables
+from meshpacs_sim.lab.keys import block, markdown, rewrite, tables
 from meshpacs_sim.lab.scenario import Content, Mesh, Scenario
 from meshpacs_sim.lab.shapes import TOPOLOGIES, Grid
 from meshpacs_sim.lab.stage import Stage
@@ -119,6 +119,15 @@ def test_every_topology_can_be_named_and_is_built(kind: str) -> None:
     assert stage.copies.holders.max() < stage.size
 
 
+def test_the_reference_is_rewritten_and_all_else_of_the_document_stays(tmp_path: Path) -> None:
+    document = tmp_path / "d.md"
+    document.write_text("# D\n\n### Every key\n\nold\n\n## Results\n\nnew\n", encoding="utf-8")
+    rewrite(document)
+    assert document.read_text(encoding="utf-8") == (
+        f"# D\n\n### Every key\n\n{markdown()}\n## Results\n\nnew\n"
+    )
+
+
 def test_every_key_is_explained_and_the_reference_is_the_one_in_the_documents() -> None:
     for table in tables():
         assert table.about, table.table
@@ -126,4 +135,4 @@ def test_every_key_is_explained_and_the_reference_is_the_one_in_the_documents() 
     for table in tables():
         if table.room == "lab":
             assert all(key.means for key in table.keys), table.table
-            assert block(table) in document, "python -m meshpacs_sim.lab.keys writes it anew"
+            assert block(table) in document, "python -m meshpacs_sim.lab.keys docs/SIMULATOR.md"
