@@ -10,7 +10,10 @@ the way that the copy came. How floods differ is told by three switches:
 - *everybody* answers, so that a miss looks as a hit does (PROTOCOL 5.5), or only *holders* do.
 
 Left out: searching an archive takes no time, and answers do not wait for one another on a link.
-The twin of the engine (`meshpacs_sim.kernel`) is what follows it message for message.
+
+It sends what `kernel.events` sends, copy for copy, and keeps besides what answers need: the waves.
+What is certain to be a repeat is counted and never put on the heap, so that no list of all copies
+is kept; the twin of the engine is what follows it message for message.
 """
 
 import numpy as np

@@ -11,6 +11,7 @@ from meshpacs.model.query import Ball as BallScope
 from meshpacs.model.query import Everyone as EveryoneScope
 from meshpacs_sim.graphs import identities, topologies
 from meshpacs_sim.graphs.graph import Graph
+from meshpacs_sim.kernel import events
 from meshpacs_sim.strategies.ball import Ball
 from meshpacs_sim.strategies.everyone import Everyone
 from meshpacs_sim.strategies.expanding_ring import ExpandingRing
@@ -106,6 +107,25 @@ def test_everyone_and_balls_cost_what_the_engine_is_seen_to_send(graph: Graph) -
             Kind.CLOSED: flood["Closed"],
             Kind.PART: flood["Part"],
         }
+
+
+def test_floods_send_what_the_kernels_floods_send_whose_messages_take_times_of_their_own() -> None:
+    graph = topologies.regular(300, 5, 3)
+    roads = Roads(500, 60_000, 0)
+    view = scene(graph, held_by([]), seed=9, roads=roads)
+    view.up[:] = mostly_up(300, 1)
+    for ttl in (2, 3, 5):
+        for again, strategy in ((True, Ball(ttl)), (False, TtlFlood(ttl))):
+            seen = events.flood(
+                view.overlay, 0, 9, low_us=500, high_us=60_000, jitter_us=0, ttl=ttl,
+                again=again, up=view.up,
+            )  # fmt: skip
+            told = strategy.search(view, asked((0, 0)))
+            assert told.kinds[0, Kind.ASK] == seen.messages
+            assert told.reached[0] == seen.reached - 1
+            assert told.duplicates[0] == seen.duplicates
+            if not again:
+                assert told.load.tolist() == seen.received.tolist()
 
 
 def test_everyone_costs_what_the_identity_says_whatever_the_latencies() -> None:
