@@ -179,21 +179,10 @@ def _broadcast(
             rows = np.concatenate((rows, np.empty_like(rows)))
             heap = np.concatenate((heap, np.empty_like(heap)))
         if fresh:
-            for slot in range(view.starts[node], view.starts[node + 1]):
-                end = np.int64(view.ends[slot])
-                if not view.up[end] or end == nodes[node, _FROM]:
-                    continue
-                eager = parents[end] == node or parents[node] == end
-                send(told.kinds, told.load, search, ASK if eager else NOTICE, end)
-                if eager or pieces[end] != pieces[origin]:
-                    rows[made, AT] = now + road_us(
-                        view.roads, view.numbers[search] + hops + 1, node, end
-                    )
-                    rows[made, DST], rows[made, SRC], rows[made, _HOPS] = end, node, hops + 1
-                    rows[made, _WHAT] = _ASKED if eager else _NOTICED
-                    push(heap, under_way, made, rows)
-                    made += 1
-                    under_way += 1
+            under_way, made = _pass_on(
+                view, told, search, parents, pieces, now, node, hops + 1, nodes, rows, heap,
+                under_way, made,
+            )  # fmt: skip
             fresh = False
         if not under_way:
             return count
@@ -217,6 +206,40 @@ def _broadcast(
                 view, told, search, now, node, sender, what, graft_us, nodes, rows, heap,
                 under_way, made,
             )  # fmt: skip
+
+
+@compiled
+def _pass_on(
+    view: Ground,
+    told: Tally,
+    search: Word,
+    parents: Int64s,
+    pieces: Int64s,
+    now: Word,
+    node: Word,
+    hops: Word,
+    nodes: Int64s,
+    rows: Int64s,
+    heap: Int32s,
+    under_way: Word,
+    made: Word,
+) -> tuple[Word, Word]:
+    """The question goes on along the tree, and a notice along all other links."""
+    piece = pieces[view.origins[search]]
+    for slot in range(view.starts[node], view.starts[node + 1]):
+        end = np.int64(view.ends[slot])
+        if not view.up[end] or end == nodes[node, _FROM]:
+            continue
+        eager = parents[end] == node or parents[node] == end
+        send(told.kinds, told.load, search, ASK if eager else NOTICE, end)
+        if eager or pieces[end] != piece:
+            rows[made, AT] = now + road_us(view.roads, view.numbers[search] + hops, node, end)
+            rows[made, DST], rows[made, SRC], rows[made, _HOPS] = end, node, hops
+            rows[made, _WHAT] = _ASKED if eager else _NOTICED
+            push(heap, under_way, made, rows)
+            made += 1
+            under_way += 1
+    return under_way, made
 
 
 @compiled

@@ -1,8 +1,6 @@
-"""Every way to search by the name that scenarios call it, and in words."""
+"""Every way to search, by the name that scenarios call it."""
 
-import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 
 from meshpacs_sim.strategies.ball import Ball
 from meshpacs_sim.strategies.broadcast_tree import BroadcastTree
@@ -33,30 +31,3 @@ STRATEGIES: Mapping[str, type[Parameters]] = {
     "log_dht": LogDht,
 }
 """Frozen dataclasses, each a `Strategy`; bounds of their fields stand in the annotations."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One field of a strategy, for people."""
-
-    name: str
-    default: object
-    meaning: str
-    """The sentence under the field."""
-
-
-def words_of(kind: type) -> str:
-    """What it is, in one sentence with its source."""
-    return " ".join((inspect.getdoc(kind) or "").split())
-
-
-def parameters_of(kind: type[Parameters]) -> list[Parameter]:
-    """Its fields in order."""
-    source = "".join(inspect.getsource(each) for each in kind.__mro__ if each is not object)
-    found = []
-    for each in fields(kind):
-        _, _, rest = source.partition(f"\n    {each.name}:")
-        _, _, rest = rest.partition('"""')
-        meaning, _, _ = rest.partition('"""')
-        found.append(Parameter(each.name, each.default, " ".join(meaning.split())))
-    return found

@@ -7,9 +7,6 @@ from msgspec import Meta
 
 from meshpacs_sim.strategies.search import Scene, Upkeep
 
-LINKED_MOST = 1_000
-"""Neighbours, copies of an entry and the like. A guess: more is a mistake in typing."""
-
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 

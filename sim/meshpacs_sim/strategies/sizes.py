@@ -1,7 +1,7 @@
 """How many bytes a message of each kind has, frame included.
 
 What the protocol has was measured: an Ask of a patient's studies by PatientID and the messages
-that answer it, encoded by `meshpacs.wire.codec` (`tests/sim/kernel/test_sizes.py` measures them
+that answer it, encoded by `meshpacs.wire.codec` (`tests/sim/strategies/test_sizes.py` measures them
 again). The classics are given the same envelope, so that strategies are compared and not
 encodings: their question is as long as an Ask, their answer as long as a Part. The rest are
 guesses, and say so.

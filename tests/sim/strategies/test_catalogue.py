@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from meshpacs_sim.graphs import topologies
-from meshpacs_sim.strategies.catalogue import STRATEGIES, parameters_of, words_of
+from meshpacs_sim.lab.keys import tables
+from meshpacs_sim.strategies.catalogue import STRATEGIES
+from meshpacs_sim.strategies.placement import PLACEMENTS
+from meshpacs_sim.strategies.replication import REPLICATIONS
 from meshpacs_sim.strategies.search import Searches, Strategy
 from tests.sim.strategies.scenes import asked, held_by, same, scene
 
@@ -22,12 +25,16 @@ def test_every_strategy_is_called_what_it_calls_itself_and_has_a_file_of_that_na
         assert kind.__module__ == f"meshpacs_sim.strategies.{name}"
 
 
-def test_every_strategy_and_every_parameter_is_explained() -> None:
-    for kind in STRATEGIES.values():
-        assert words_of(kind).endswith(").")
-        for each in parameters_of(kind):
-            assert each.meaning.endswith((".", "guess")), (kind, each)
-            assert each.meaning[0].isupper() or each.meaning[0].isdigit(), (kind, each)
+def test_everything_that_a_scenario_can_name_of_them_is_explained_with_its_source() -> None:
+    told = [table for table in tables() if table.room == "strategies"]
+    assert len(told) == len(STRATEGIES) + len(PLACEMENTS) + len(REPLICATIONS)
+    for table in told:
+        assert table.about.endswith(")."), table.table
+        for key in table.keys:
+            assert key.means.endswith((".", "guess")), (table.table, key)
+            assert key.means[0].isupper() or key.means[0].isdigit(), (table.table, key)
+    assert [kind().name for kind in PLACEMENTS.values()] == list(PLACEMENTS)
+    assert [kind().name for kind in REPLICATIONS.values()] == list(REPLICATIONS)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

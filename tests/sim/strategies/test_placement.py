@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshpacs_sim.graphs import topologies
-from meshpacs_sim.strategies.catalogue import parameters_of, words_of
 from meshpacs_sim.strategies.placement import (
     PLACEMENTS,
     Proportional,
@@ -113,10 +112,3 @@ def test_uniform_and_proportional_shares_cost_m_over_rho_probes_and_roots_less()
         probes = RandomProbing(again=True).search(view, pairs).kinds[:, Kind.ASK]
         assert abs(probes.mean() / theory[name] - 1) < 0.06, (name, probes.mean(), theory[name])
     assert theory["square_root"] < 0.85 * theory["uniform"]
-
-
-def test_every_placement_is_explained_and_called_what_it_calls_itself() -> None:
-    for name, kind in PLACEMENTS.items():
-        assert kind().name == name
-        assert words_of(kind).endswith("(Cohen and Shenker 2002).")
-        assert [each.name for each in parameters_of(kind)] == ["budget"]

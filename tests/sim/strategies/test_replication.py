@@ -5,7 +5,6 @@ import pytest
 
 from meshpacs_sim.graphs import topologies
 from meshpacs_sim.graphs.random_graphs import regular
-from meshpacs_sim.strategies.catalogue import parameters_of, words_of
 from meshpacs_sim.strategies.placement import scattered
 from meshpacs_sim.strategies.replication import REPLICATIONS, Owner, Path, Random
 from meshpacs_sim.strategies.search import Copies, Roads, Scene, Searches
@@ -93,13 +92,3 @@ def test_owner_comes_to_proportional_copies_and_path_and_random_to_the_square_ro
     assert abs(slopes["owner"] - 1) < 0.15, slopes
     assert abs(slopes["path"] - 0.5) < 0.2, slopes
     assert abs(slopes["random"] - 0.5) < 0.2, slopes
-
-
-def test_every_replication_is_explained_and_called_what_it_calls_itself() -> None:
-    for name, kind in REPLICATIONS.items():
-        strategy = kind()
-        assert strategy.name == name
-        assert words_of(kind).endswith("(Lv et al. 2002).")
-        assert {each.name for each in parameters_of(kind) if each.meaning} == {
-            "room", "walkers", "check_every", "steps",
-        }  # fmt: skip
