@@ -5,6 +5,7 @@ import platform
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ GIT_S = 5
 
 def code() -> dict[str, str]:
     """Which program this is: results of another are not mixed with its own."""
-    return {"version": meshpacs.__version__, "git": _commit()}
+    return {"version": meshpacs.__version__, "git": commit_of(Path(__file__).parents[3])}
 
 
 def machine() -> dict[str, Any]:
@@ -85,19 +86,19 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-_COMMITS: list[str] = []
+@cache
+def commit_of(clone: Path) -> str:
+    """The commit of our own clone, with a + if files differ from it; empty anywhere else.
 
-
-def _commit() -> str:
-    """The commit of the clone that this runs from, with a + if files differ; empty if none."""
-    if not _COMMITS:
-        here = Path(__file__).parent
-        words = ["git", "-C", str(here), "describe", "--always", "--abbrev=40", "--dirty=+"]
-        try:
-            told = subprocess.run(  # noqa: S603 - git of the PATH, fixed words
-                words, capture_output=True, text=True, timeout=GIT_S, check=False
-            )
-        except (OSError, subprocess.SubprocessError):
-            told = None
-        _COMMITS.append(told.stdout.strip() if told and told.returncode == 0 else "")
-    return _COMMITS[0]
+    An installed package may lie in somebody else's repository, whose commits say nothing of it.
+    """
+    if not (clone / "sim" / "meshpacs_sim").is_dir() or not (clone / ".git").exists():
+        return ""
+    words = ["git", "-C", str(clone), "describe", "--always", "--abbrev=40", "--dirty=+"]
+    try:
+        told = subprocess.run(  # noqa: S603 - git of the PATH, fixed words
+            words, capture_output=True, text=True, timeout=GIT_S, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return told.stdout.strip() if told.returncode == 0 else ""

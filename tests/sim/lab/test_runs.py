@@ -9,7 +9,7 @@ import pytest
 from meshpacs.engine.budget import BURST
 from meshpacs.model.errors import LocalFault
 from meshpacs_sim.graphs import identities
-from meshpacs_sim.lab import Content, Measure, Mesh, Run, Scenario, load, run, running
+from meshpacs_sim.lab import Content, Measure, Mesh, Run, Scenario, load, manifest, run, running
 from meshpacs_sim.lab.results import Format
 from meshpacs_sim.lab.searching import AskBall, AskRings
 from meshpacs_sim.lab.shapes import Regular
@@ -143,6 +143,12 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine" / "thesis.tex").touch()
     with pytest.raises(LocalFault, match="no manifest"):
         running.is_kept(SMALL, tmp_path / "mine")
+
+
+def test_the_manifest_names_our_commit_and_nobody_elses(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    assert manifest.commit_of(tmp_path) == ""
+    assert run(SMALL.vary({"measure.queries": 1})).manifest["code"] == manifest.code()
 
 
 def test_popularity_falls_as_zipf_says() -> None:
