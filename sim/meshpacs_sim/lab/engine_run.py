@@ -18,7 +18,6 @@ from meshpacs_sim.lab.stage import Stage, Wish, micros
 from meshpacs_sim.lab.stopping import enough
 from meshpacs_sim.world.churn.following import follow
 from meshpacs_sim.world.conditions import Conditions
-from meshpacs_sim.world.hosts import Asking
 from meshpacs_sim.world.observers import Observer
 from meshpacs_sim.world.world import World
 
@@ -61,6 +60,9 @@ class EngineRun:
         self._budget_us = micros(scenario.search.budget_s)
         self._accounts = Accounts(graph.size)
         self._open: dict[QueryId, Quest] = {}
+        """Questions without a final."""
+        self._unsettled: dict[QueryId, Quest] = {}
+        """Questions whose costs are not in their rows yet."""
         held: list[list[int]] = [[] for _ in range(graph.size)]
         for content in range(stage.copies.contents):
             for holder in stage.copies.of(content).tolist():
@@ -100,6 +102,10 @@ class EngineRun:
     def close(self) -> None:
         """Hand over what was counted, of however much has happened."""
         accounts, kept = self._accounts, self._recording
+        for query_id, quest in list(self._unsettled.items()):
+            # Only where the run was interrupted; what has a final has all but its last messages.
+            if quest.row.ended:
+                self._settle(query_id)
         kept.rows = [row for row in kept.rows if row.ended]
         kept.loads = {
             "node": list(range(len(accounts.up))),
@@ -152,10 +158,11 @@ class EngineRun:
         except Unavailable:
             row.ended = "refused"
             return
-        if asking.report is None:
-            self._open[asking.query_id] = quest
+        # At the earliest the final comes with the answer of the asker's own disk.
+        assert asking.report is None
+        self._open[asking.query_id] = self._unsettled[asking.query_id] = quest
         until = self._world.now + self._budget_us + QUIET_US
-        self._world.at(until, lambda: self._settle(quest, asking))
+        self._world.at(until, lambda: self._settle(asking.query_id))
 
     def _final(self, query_id: QueryId, report: Report) -> None:
         quest = self._open.pop(query_id, None)
@@ -182,8 +189,8 @@ class EngineRun:
         members = {member.node: member.hops for member in report.members}
         row.hops = members[hosts[first].node]
 
-    def _settle(self, quest: Quest, asking: Asking) -> None:
-        account, row = self._accounts.settle(asking.query_id), quest.row
+    def _settle(self, query_id: QueryId) -> None:
+        account, row = self._accounts.settle(query_id), self._unsettled.pop(query_id).row
         row.messages += account.messages
         row.bytes += account.bytes
         row.duplicates += account.repeats
@@ -191,7 +198,7 @@ class EngineRun:
         row.reached = max(row.reached, len(account.reached))
         others = max(1, int(self._accounts.up.sum()) - 1)
         row.coverage = min(1.0, row.reached / others)
-        if self._open.pop(asking.query_id, None) is not None:
+        if self._open.pop(query_id, None) is not None:
             row.ended = "lost"
 
     def _settled(self) -> list[QueryRow]:

@@ -111,6 +111,10 @@ def test_an_interrupt_keeps_what_was_measured_and_the_manifest_says_so(tmp_path:
     made = run(SMALL, progress=interrupt_after(6))
     assert made.manifest["interrupted"]
     assert 0 < len(rows(made)) <= 6
+    whole = {row["query"]: row["messages"] for row in rows(run(SMALL))}
+    assert {row["query"]: row["messages"] for row in rows(made)} == {
+        number: whole[number] for number in range(len(rows(made)))
+    }
     running.keep(made.files(), tmp_path / "out")
     assert not running.is_kept(SMALL, tmp_path / "out")
 
