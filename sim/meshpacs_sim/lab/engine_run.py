@@ -18,6 +18,7 @@ from meshpacs_sim.lab.stage import Stage, Wish, micros
 from meshpacs_sim.lab.stopping import enough
 from meshpacs_sim.world.churn.following import follow
 from meshpacs_sim.world.conditions import Conditions
+from meshpacs_sim.world.disclosure import Disclosure
 from meshpacs_sim.world.observers import Observer
 from meshpacs_sim.world.world import World
 
@@ -59,6 +60,9 @@ class EngineRun:
         self._search = scenario.search
         self._budget_us = micros(scenario.search.budget_s)
         self._accounts = Accounts(graph.size)
+        self._disclosure = Disclosure()
+        self._suspicions: list[int] = []
+        """Of each question that is settled: who carried an answer that must hold something."""
         self._open: dict[QueryId, Quest] = {}
         """Questions without a final."""
         self._unsettled: dict[QueryId, Quest] = {}
@@ -75,7 +79,7 @@ class EngineRun:
             conditions=scenario.links if scenario.links != Conditions() else None,
             settings=Settings(frozen_overlay=frozen),
             cellars=[Stock(each) for each in held],
-            observers=[self._accounts, _Finals(self._final)],
+            observers=[self._accounts, self._disclosure, _Finals(self._final)],
             relink_us=RELINK_US if frozen else None,
         )
         self._honest = np.ones(graph.size, np.bool_)
@@ -118,6 +122,8 @@ class EngineRun:
             (*key, count, accounts.bytes[key]) for key, count in accounts.messages.items()
         ]
         kept.totals["came"], kept.totals["went"] = accounts.came, accounts.went
+        told = self._suspicions
+        kept.totals["could_tell"] = sum(told) / len(told) if told else 0.0
         kept.totals["events"] = self._world.events
         kept.totals["simulated_us"] = self._world.now
 
@@ -191,6 +197,7 @@ class EngineRun:
 
     def _settle(self, query_id: QueryId) -> None:
         account, row = self._accounts.settle(query_id), self._unsettled.pop(query_id).row
+        self._suspicions.append(len(self._disclosure.settle(query_id).suspect))
         row.messages += account.messages
         row.bytes += account.bytes
         row.duplicates += account.repeats

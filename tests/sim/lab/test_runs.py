@@ -44,6 +44,9 @@ def test_a_question_to_everyone_finds_every_copy_and_costs_what_the_identities_s
     searched = [each for each in kinds.values() if each["purpose"] == "search"]
     for column in ("messages", "bytes"):
         assert sum(each[column] for each in searched) == sum(row[column] for row in rows(made))  # type: ignore[misc]
+    told = made.results.totals.to_pydict()
+    totals = dict(zip(told["what"], told["value"], strict=True))
+    assert totals["could_tell"] == 0  # a hit is as long as a miss
     loads = made.results.loads.to_pydict()
     assert sum(loads["received"]) == sum(loads["sent"]) == sum(r["messages"] for r in rows(made))  # type: ignore[misc]
 
