@@ -1,4 +1,4 @@
-"""`python -m meshpacs_sim nights|lines|identities`: campaigns, with seeds, counts and verdicts.
+"""`python -m meshpacs_sim nights|lines|identities|twins`: campaigns, with seeds and verdicts.
 
 Stops at the first rule that was broken, names the seed, and says how to see it again. Exits 0 if
 none was, 2 if one was.
@@ -10,13 +10,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from meshpacs_sim.trials.campaigns import Flooded
 from meshpacs_sim.trials.nights import Night
 from meshpacs_sim.trials.safety import SAFETY
 from meshpacs_sim.trials.trouble import FAULTS
 from meshpacs_sim.trials.worlds import each_of, one_flood, one_night, one_night_on_lines
+
+if TYPE_CHECKING:
+    from meshpacs_sim.twins.comparing import Compared
 
 T = TypeVar("T")
 
@@ -31,9 +34,10 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m meshpacs_sim", description=__doc__)
     parser.add_argument(
         "campaign",
-        choices=("nights", "lines", "identities"),
+        choices=("nights", "lines", "identities", "twins"),
         help="nights: random faults; lines: the same on the lines that clinics have; "
-        "identities: the counts of PROTOCOL 4.7 on random graphs",
+        "identities: the counts of PROTOCOL 4.7 on random graphs; "
+        "twins: random scenarios, the engine against the kernel (needs meshpacs[sim])",
     )
     parser.add_argument("--seeds", type=int, default=30, help="how many worlds (default: 30)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (default: 0)")
@@ -43,7 +47,12 @@ def main(words: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(words)
     seeds = range(asked.first, asked.first + asked.seeds)
     began = time.monotonic()
-    if asked.campaign != "identities":
+    if asked.campaign == "twins":
+        # Here alone, so that the others need no compiler.
+        from meshpacs_sim.twins.comparing import one_pair
+
+        held = _twins(each_of(one_pair, seeds, asked.jobs), seeds, verbose=asked.verbose)
+    elif asked.campaign != "identities":
         lived = one_night if asked.campaign == "nights" else one_night_on_lines
         nights = each_of(lived, seeds, asked.jobs)
         held = _nights(asked.campaign, nights, seeds, asked.table, verbose=asked.verbose)
@@ -100,6 +109,25 @@ def _identities(shown: Iterator[Flooded | str], seeds: range, *, verbose: bool) 
     return not broken
 
 
+def _twins(shown: "Iterator[Compared | str]", seeds: range, *, verbose: bool) -> bool:
+    lived: list[Compared] = []
+    broken = _until_broken("twins", shown, seeds, lived, _history if verbose else None)
+    counts, kinds = Counter[str](), Counter(each.mesh.split("(")[0] for each in lived)
+    for each in lived:
+        counts += each.counts
+    nodes, most = sum(each.nodes for each in lived), max((each.nodes for each in lived), default=0)
+    _say(f"twins: {len(lived)} from seed {seeds.start}, {nodes} nodes, at most {most} in one")
+    _say(f"graphs: {_counts(kinds)}")
+    _say(f"engines called: {sum(each.calls for each in lived)}")
+    _say(f"compared: {_counts(counts)}")
+    _say(
+        f"crashes while a query was open: {sum(each.crashes_amid for each in lived)}, "
+        f"of its asker {sum(each.cut_short for each in lived)}"
+    )
+    _say(f"mismatches: {int(broken)}")
+    return not broken
+
+
 def _until_broken(
     campaign: str,
     shown: Iterator[T | str],
@@ -141,6 +169,10 @@ def _line(shown: Night) -> str:
 
 def _cost(shown: Flooded) -> str:
     return f"{shown.graph.name}, {shown.asks} Asks, {shown.events} events"
+
+
+def _history(shown: "Compared") -> str:
+    return f"{shown.mesh}, {shown.calls} calls, trace {shown.digest[:16]}"
 
 
 def _counts(counter: Counter[str]) -> str:
