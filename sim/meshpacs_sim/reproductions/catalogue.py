@@ -10,6 +10,8 @@ NAMES = (
     "random_probing",
     "square_root",
     "random_walk",
+    "digests",
+    "plumtree",
     "lv2002",
     "percolation",
     "bubblestorm",

@@ -1,38 +1,22 @@
 """What a flood costs, to the last message: 2E - (n - 1), and the ball's M(t)."""
 
-from fractions import Fraction
-
-from meshpacs_sim.graphs import identities, lattices, power_laws, random_graphs
-from meshpacs_sim.graphs.csr import Csr
-from meshpacs_sim.graphs.pieces import largest
+from meshpacs_sim.graphs import identities
 from meshpacs_sim.kernel import events, rounds
 from meshpacs_sim.pictures.curves import Axis, Curve, Panel, curves
 from meshpacs_sim.reproductions.finding import Finding, Reproduction, certain, exactly
+from meshpacs_sim.reproductions.meshes import of_every_kind
 from meshpacs_sim.reproductions.published import published
 
-SIZE = 10_000
 WIDEST = 8
 SEED = 1
 """Of latencies: whatever they are, everyone costs the same, and a ball is kept (PROTOCOL 4.7)."""
-
-
-def meshes() -> dict[str, Csr]:
-    """One of every kind, all connected."""
-    return {
-        "8-regular": random_graphs.regular(SIZE, 8, 1),
-        "Erdős–Rényi, largest piece": largest(random_graphs.erdos_renyi(SIZE, 4.0, 1)),
-        "PLRG, largest piece": largest(power_laws.plrg(SIZE, 1, Fraction(4, 5))),
-        "Barabási–Albert": power_laws.barabasi_albert(SIZE, 3, 1),
-        "Watts–Strogatz": lattices.watts_strogatz(SIZE, 6, 0.1, 1),
-        "grid": lattices.grid(100, 100),
-    }
 
 
 def reproduce() -> Reproduction:
     """Everyone, and balls of every width, on every kind of mesh."""
     findings: list[Finding] = []
     drawn: list[Curve] = []
-    for kind, mesh in meshes().items():
+    for kind, mesh in of_every_kind().items():
         asks = 2 * mesh.edge_count - (mesh.size - 1)
         everyone = rounds.flood(mesh, 0)
         findings.append(exactly(f"{kind}: Asks to everyone", asks, everyone.messages))

@@ -6,20 +6,16 @@ smallest TTL at which it finds 99 % of what is asked, which no asker can know; a
 everyone is what an asker pays who does not want to miss anything.
 """
 
-from collections.abc import Sequence
-from fractions import Fraction
+from bisect import bisect_left
 
 import numpy as np
 
-from meshpacs_sim.graphs import lattices, power_laws, random_graphs
 from meshpacs_sim.graphs.chance import Chance
 from meshpacs_sim.graphs.csr import Csr
-from meshpacs_sim.graphs.pieces import largest
 from meshpacs_sim.kernel import rounds
-from meshpacs_sim.pictures.curves import Axis, Curve, curves
-from meshpacs_sim.pictures.curves import Panel as Series
+from meshpacs_sim.pictures import tradeoff
+from meshpacs_sim.pictures.curves import Axis, Curve, Panel, curves
 from meshpacs_sim.pictures.sheet import Picture
-from meshpacs_sim.pictures.tradeoff import Panel, Way, tradeoff
 from meshpacs_sim.reproductions.finding import (
     Finding,
     Reproduction,
@@ -27,39 +23,30 @@ from meshpacs_sim.reproductions.finding import (
     at_least,
     certain,
 )
-from meshpacs_sim.reproductions.placing import SHARES, copies_of, of_zipf, placed
+from meshpacs_sim.reproductions.meshes import all_up, of_every_kind
 from meshpacs_sim.reproductions.published import published
 from meshpacs_sim.statistics.intervals import Estimate, mean_of, proportion_of
 from meshpacs_sim.strategies.expanding_ring import ExpandingRing
+from meshpacs_sim.strategies.placement import PLACEMENTS
 from meshpacs_sim.strategies.random_walkers import RandomWalkers
-from meshpacs_sim.strategies.search import Copies, Outcomes, Roads, Scene, Searches
+from meshpacs_sim.strategies.search import Outcomes, Scene, Searches
 from meshpacs_sim.strategies.ttl_flood import TtlFlood
+from meshpacs_sim.world.quantiles import popularity
 
-SIZE, CONTENTS, EXPONENT = 10_000, 100, 1.2
+KINDS = ("PLRG", "random graph", "grid")
+CONTENTS, ZIPF_PERCENT = 100, 120
 COPIES_SHARE = 0.01
 SEARCHES = 1_000
-UNIT = Roads(10_000, 10_000, 0)
 RATIOS = (0.00125, 0.0025, 0.005, 0.01, 0.02)
 TTLS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40)
 WALKERS = RandomWalkers(walkers=32, check_every=4, steps=8_192)
 RINGS = ExpandingRing(ttls=tuple(range(1, 17)))
+SEEN = 20
+"""Hits and misses that must be expected: of fewer the spread is not known well enough for an
+interval."""
 ENOUGH = 0.99
 TWO_ORDERS = 10**1.5
 """From here on a factor is nearer to two orders of magnitude than to one."""
-
-
-def meshes() -> dict[str, Csr]:
-    """The paper's kinds; of the first two the largest piece."""
-    return {
-        "PLRG": largest(power_laws.plrg(SIZE, 1, Fraction(4, 5))),
-        "random graph": largest(random_graphs.erdos_renyi(SIZE, 4.0, 1)),
-        "grid": lattices.grid(100, 100),
-    }
-
-
-def scene_of(mesh: Csr, copies: Copies) -> Scene:
-    """Everybody is up."""
-    return Scene(1, mesh, np.ones(mesh.size, np.bool_), copies, UNIT)
 
 
 # ---------------------------------------------------------------- success by TTL and ratio
@@ -72,56 +59,43 @@ def by_ttl(kind: str, mesh: Csr) -> tuple[list[Finding], Picture]:
     are, with chance 1 - prod (1 - r / (n - 1 - j)) over j < k: each search is held to its own.
     """
     findings, drawn = [], []
-    reached = _reached(mesh)
+    askers = [search * mesh.size // SEARCHES for search in range(SEARCHES)]
+    hops = [rounds.flood(mesh, asker).hops() for asker in askers]
+    asked = np.array([np.searchsorted(np.sort(each), TTLS, "right") - 1 for each in hops])
+    orders = [Chance(asker, b"lv/copies").order("holders", mesh.size) for asker in askers]
     for ratio in RATIOS:
         copies = round(ratio * mesh.size)
-        found: dict[int, list[bool]] = {ttl: [] for ttl in TTLS}
-        surplus: dict[int, list[float]] = {ttl: [] for ttl in TTLS}
-        for search, hops in enumerate(reached):
-            order = Chance(search, b"lv/%d" % copies).order("holders", mesh.size)
-            # The asker's own copy is not searched for.
-            holders = order[order != search * mesh.size // SEARCHES][:copies]
-            nearest = int(hops[holders].min())
-            for ttl in TTLS:
-                asked = int((hops <= ttl).sum()) - 1
-                met = nearest <= ttl
-                found[ttl].append(met)
-                left = mesh.size - 1 - np.arange(asked)
-                chance = 1 - float(np.prod(1 - np.minimum(1, copies / left)))
-                surplus[ttl].append(met - chance)
-        drawn.append(
-            Curve(
-                f"{100 * ratio:g} % hold it",
-                TTLS,
-                [proportion_of(sum(found[ttl]), len(found[ttl])) for ttl in TTLS],
-            )
-        )
+        left = mesh.size - 1 - np.arange(mesh.size - 1)
+        missing = np.cumprod(np.concatenate(([1.0], 1 - np.minimum(1, copies / left))))
+        # The asker's own copy is not searched for.
+        holders = [
+            order[order != asker][:copies] for asker, order in zip(askers, orders, strict=True)
+        ]
+        nearest = np.array([each[at].min() for each, at in zip(hops, holders, strict=True)])
+        found = nearest[:, None] <= np.array(TTLS)
+        expected = 1 - missing[asked]
+        success = [proportion_of(hits, SEARCHES) for hits in found.sum(axis=0).tolist()]
+        drawn.append(Curve(f"{100 * ratio:g} % hold it", TTLS, success))
         findings += [
             agreeing(
                 f"{kind}, {100 * ratio:g} % hold it, TTL {ttl}: success beyond what the nodes "
                 "reached would give",
                 0.0,
-                surplus[ttl],
+                found[:, at] - expected[:, at],
             )
-            for ttl in TTLS
-            if 0 < sum(found[ttl]) < len(found[ttl])
+            for at, ttl in enumerate(TTLS)
+            if SEEN <= expected[:, at].sum() <= SEARCHES - SEEN
         ]
     name = f"lv2002-{_stem(kind)}"
     title = f"Success of a flood by its TTL: {kind} of {mesh.size} nodes"
     picture = curves(
         name,
         title,
-        [Series("", drawn)],
+        [Panel("", drawn)],
         Axis("TTL, hops", logarithmic=True),
         Axis("searches that find", share=True),
     )
     return findings, picture
-
-
-def _reached(mesh: Csr) -> Sequence["np.ndarray[tuple[int], np.dtype[np.int32]]"]:
-    """Hops from each of the askers, who are spread evenly, to every node."""
-    askers = [search * mesh.size // SEARCHES for search in range(SEARCHES)]
-    return [rounds.flood(mesh, asker).hops() for asker in askers]
 
 
 # ---------------------------------------------------------------- messages of floods and walkers
@@ -129,55 +103,65 @@ def _reached(mesh: Csr) -> Sequence["np.ndarray[tuple[int], np.dtype[np.int32]]"
 
 def by_copies(kind: str, mesh: Csr) -> tuple[list[Finding], Picture]:
     """Walkers, rings and floods beside each other, with copies shared out in three ways."""
-    rates = of_zipf(CONTENTS, EXPONENT)
+    running = np.array(popularity(CONTENTS, ZIPF_PERCENT))
     chance = Chance(1, b"lv/" + kind.encode())
-    asked = np.searchsorted(np.cumsum(rates), chance.below("content", 1 << 32, SEARCHES) / 2**32)
+    asked = np.searchsorted(running, chance.below("content", running[-1], SEARCHES), "right")
     origins = chance.below("origin", mesh.size, SEARCHES)
     searches = Searches(origins.astype(np.int32), asked.astype(np.int32))
     everyone = 2 * mesh.edge_count - (mesh.size - 1)
     findings: list[Finding] = []
-    panels: list[Panel] = []
-    for share in SHARES:
-        counts = copies_of(share, rates, round(COPIES_SHARE * CONTENTS * mesh.size), mesh.size)
-        scene = scene_of(mesh, placed(counts, mesh.size, 1))
+    panels: list[tradeoff.Panel] = []
+    for share, placement in PLACEMENTS.items():
+        budget = round(COPIES_SHARE * CONTENTS * mesh.size)
+        rates = np.diff(running, prepend=0)
+        scene = all_up(mesh, placement(budget).place(rates, mesh.size, 1))
+        shared = f"copies {share.replace('_', '-')}"
         walked = _way("32 walkers, checking every 4 steps", WALKERS.search(scene, searches))
         flooded = _enough(scene, searches)
         ringed = _way("expanding rings", RINGS.search(scene, searches))
         cost = walked.messages
         less = Estimate(everyone / cost.value, everyone / cost.high, everyone / cost.low, cost.n)
-        what = f"{kind}, copies {share}: times fewer messages by 32 walkers than by asking everyone"
+        what = f"{kind}, {shared}: times fewer messages by 32 walkers than by asking everyone"
         findings.append(at_least(what, TWO_ORDERS, less))
-        found = f"{kind}, copies {share}: walkers that find"
+        found = f"{kind}, {shared}: walkers that find"
         findings.append(at_least(found, ENOUGH, walked.discovered))
         whole = certain(1.0)
-        ways = [Way("everyone", certain(everyone), whole, whole), flooded, ringed, walked]
-        panels.append(Panel(f"copies shared out: {share}", ways))
+        asking = tradeoff.Way("everyone", certain(everyone), whole, whole)
+        panels.append(tradeoff.Panel(shared, [asking, flooded, ringed, walked]))
     name = f"lv2002-{_stem(kind)}-messages"
-    return findings, tradeoff(panels, name, f"What a search costs: {kind} of {mesh.size} nodes")
+    title = f"What a search costs: {kind} of {mesh.size} nodes"
+    return findings, tradeoff.tradeoff(panels, name, title)
 
 
-def _way(name: str, outcomes: Outcomes) -> Way:
+def _way(name: str, outcomes: Outcomes) -> tradeoff.Way:
     found = proportion_of(int(outcomes.discovered.sum()), SEARCHES)
-    return Way(name, mean_of(outcomes.messages), found, found)
+    return tradeoff.Way(name, mean_of(outcomes.messages), found, found)
 
 
-def _enough(scene: Scene, searches: Searches) -> Way:
+def _enough(scene: Scene, searches: Searches) -> tradeoff.Way:
     """The flood of the smallest TTL that finds enough."""
-    ttl = 1
-    while True:
-        flooded = TtlFlood(ttl=ttl).search(scene, searches)
-        if flooded.discovered.mean() >= ENOUGH:
-            return _way(f"flood of TTL {ttl}", flooded)
-        ttl += 1
+    floods: dict[int, Outcomes] = {}
+
+    def finds(ttl: int) -> bool:
+        floods[ttl] = TtlFlood(ttl=ttl).search(scene, searches)
+        return bool(floods[ttl].discovered.mean() >= ENOUGH)
+
+    most = 1
+    while not finds(most):
+        most *= 2
+    least = most // 2 + 1
+    ttl = least + bisect_left(range(least, most), True, key=finds)
+    return _way(f"flood of TTL {ttl}", floods[ttl])
 
 
 def reproduce() -> Reproduction:
     """The three meshes."""
     findings: list[Finding] = []
     pictures: list[Picture] = []
-    for kind, mesh in meshes().items():
-        found, drawn = by_ttl(kind, mesh)
-        compared, beside = by_copies(kind, mesh)
+    every = of_every_kind()
+    for kind in KINDS:
+        found, drawn = by_ttl(kind, every[kind])
+        compared, beside = by_copies(kind, every[kind])
         findings += found + compared
         pictures += [drawn, beside]
     return Reproduction(published("lv2002"), findings, pictures)

@@ -2,53 +2,41 @@
 
 import numpy as np
 
-from meshpacs_sim.graphs.chance import Chance, Int64s, scaled
+from meshpacs_sim.graphs.csr import from_edges
 from meshpacs_sim.pictures.curves import Axis, Curve, Panel, curves
 from meshpacs_sim.reproductions.finding import Reproduction, agreeing, certain
+from meshpacs_sim.reproductions.meshes import all_up
 from meshpacs_sim.reproductions.published import published
 from meshpacs_sim.statistics.intervals import mean_of
+from meshpacs_sim.strategies.placement import scattered
+from meshpacs_sim.strategies.random_probing import RandomProbing
+from meshpacs_sim.strategies.search import Int64s, Searches
+from meshpacs_sim.strategies.sizes import Kind
 
 SIZE = 10_000
+"""Nodes that can be asked: all but the asker, who holds nothing."""
 COPIES = (1, 3, 10, 30, 100, 300, 1_000)
-SEARCHES = 20_000
+SEARCHES = 5_000
 
 
-def with_repeats(chance: Chance, copies: int, searches: int) -> Int64s:
-    """Probes of each search when nobody remembers whom it has asked."""
-    probes = np.zeros(searches, np.int64)
-    open_ones = np.arange(searches)
-    while len(open_ones):
-        probes[open_ones] += 1
-        hit = chance.below("probe", SIZE, len(open_ones)) < copies
-        open_ones = open_ones[~hit]
-    return probes
-
-
-def without_repeats(chance: Chance, copies: int, searches: int) -> Int64s:
-    """Probes when nobody is asked twice: in a random order of the nodes the first holder's place.
-
-    Given that no place before was a holder's, the next one is with copies in as many places as
-    are left.
-    """
-    first = np.full(searches, SIZE, np.int64)
-    open_ones = np.arange(searches)
-    for place in range(SIZE - copies + 1):
-        bits = chance.bits("place", len(open_ones))
-        hit = scaled(bits, SIZE - place) < copies
-        first[open_ones[hit]] = place + 1
-        open_ones = open_ones[~hit]
-        if not len(open_ones):
-            break
-    return first
+def probes(copies: int, searched: int, *, again: bool) -> Int64s:
+    """Nodes that each of many searches asks. Who neighbours whom does not matter."""
+    nobody = np.zeros(0, np.int64)
+    scene = all_up(
+        from_edges("no links", SIZE + 1, nobody, nobody),
+        scattered(np.array([copies]), SIZE, copies),
+    )
+    asker = np.full(searched, SIZE, np.int32)  # the last node, which none was put at
+    searches = Searches(asker, np.zeros(searched, np.int32))
+    return RandomProbing(again=again).search(scene, searches).kinds[:, Kind.ASK]
 
 
 def reproduce() -> Reproduction:
     """Both ways, for every number of copies."""
     findings, repeats, none = [], [], []
     for copies in COPIES:
-        chance = Chance(copies, b"random probing")
-        again = with_repeats(chance, copies, SEARCHES)
-        once = without_repeats(chance, copies, SEARCHES)
+        again = probes(copies, SEARCHES, again=True)
+        once = probes(copies, SEARCHES, again=False)
         findings.append(agreeing(f"{copies} copies, anybody again: probes", SIZE / copies, again))
         findings.append(
             agreeing(f"{copies} copies, nobody twice: probes", (SIZE + 1) / (copies + 1), once)

@@ -10,30 +10,45 @@ import numpy as np
 from meshpacs_sim.graphs.chance import Chance
 from meshpacs_sim.pictures.curves import Axis, Curve, Panel, curves
 from meshpacs_sim.reproductions.finding import Finding, Reproduction, agreeing, certain, within
-from meshpacs_sim.reproductions.placing import SHARES, copies_of, of_zipf
 from meshpacs_sim.reproductions.published import published
 from meshpacs_sim.statistics.intervals import Estimate, Floats, mean_of
+from meshpacs_sim.strategies.placement import PLACEMENTS, shared_out
+from meshpacs_sim.strategies.search import Int64s
+from meshpacs_sim.world.quantiles import popularity
 
 SIZE, CONTENTS, RHO = 1_000_000, 100, 1.0
-EXPONENTS = (0.0, 0.4, 0.8, 1.2, 1.6, 2.0)
+EXPONENTS_PERCENT = (0, 40, 80, 120, 160, 200)
 SEARCHES = 200_000
 ROUNDED = 0.005
 """Copies are whole, and one at least: by so much their shares may differ from the formula's."""
 
 
+def of_zipf(exponent_percent: int) -> Floats:
+    """Shape (contents,): shares of all questions, the most asked for first."""
+    weights = np.diff(np.array(popularity(CONTENTS, exponent_percent), np.float64), prepend=0)
+    rates: Floats = weights / weights.sum()
+    return rates
+
+
+def copies_of(share: str, rates: Floats) -> Int64s:
+    """Shape (contents,): copies of each."""
+    budget = round(RHO * SIZE)
+    return shared_out(PLACEMENTS[share](budget).weights(rates), budget, SIZE)
+
+
 def in_theory(share: str, rates: Floats) -> float:
     """Probes of a search, in the mean."""
-    if share == "square-root":
+    if share == "square_root":
         return float(np.sqrt(rates).sum() ** 2 / RHO)
     return CONTENTS / RHO
 
 
-def probes(share: str, rates: Floats, seed: int) -> Floats:
+def probes(rates: Floats, counts: Int64s, seed: int) -> Floats:
     """Probes of each of many searches, anybody being asked again."""
     chance = Chance(seed, b"square root")
     limits = np.cumsum(rates)
     wanted = np.searchsorted(limits, chance.below("content", 1 << 40, SEARCHES) / 2**40)
-    copies = copies_of(share, rates, round(RHO * SIZE), SIZE)[np.minimum(wanted, CONTENTS - 1)]
+    copies = counts[np.minimum(wanted, CONTENTS - 1)]
     taken = np.zeros(SEARCHES)
     open_ones = np.arange(SEARCHES)
     while len(open_ones):
@@ -46,28 +61,29 @@ def probes(share: str, rates: Floats, seed: int) -> Floats:
 def reproduce() -> Reproduction:
     """Every way to share out, for every Zipf exponent."""
     findings: list[Finding] = []
-    ours: dict[str, list[Estimate]] = {share: [] for share in SHARES}
-    theory: dict[str, list[Estimate]] = {share: [] for share in SHARES}
-    for at, exponent in enumerate(EXPONENTS):
-        rates = of_zipf(CONTENTS, exponent)
-        for share in SHARES:
-            taken = probes(share, rates, at)
+    exponents = [percent / 100 for percent in EXPONENTS_PERCENT]
+    ours: dict[str, list[Estimate]] = {share: [] for share in PLACEMENTS}
+    theory: dict[str, list[Estimate]] = {share: [] for share in PLACEMENTS}
+    for at, (percent, exponent) in enumerate(zip(EXPONENTS_PERCENT, exponents, strict=True)):
+        rates = of_zipf(percent)
+        for share in PLACEMENTS:
+            counts = copies_of(share, rates)
+            taken = probes(rates, counts, at)
             expected = in_theory(share, rates)
-            counts = copies_of(share, rates, round(RHO * SIZE), SIZE)
             whole = certain(float((rates * SIZE / counts).sum()))
-            what = f"Zipf {exponent}, {share}: probes with whole copies"
-            findings.append(within(what, expected, whole, ROUNDED))
-            findings.append(agreeing(f"Zipf {exponent}, {share}: probes", whole.value, taken))
+            what = f"Zipf {exponent}, {_plain(share)}: probes"
+            findings.append(within(f"{what} with whole copies", expected, whole, ROUNDED))
+            findings.append(agreeing(what, whole.value, taken))
             ours[share].append(mean_of(taken))
             theory[share].append(certain(expected))
-        gain = in_theory("uniform", rates) / in_theory("square-root", rates)
-        best = ours["square-root"][-1].value
+        gain = in_theory("uniform", rates) / in_theory("square_root", rates)
+        best = ours["square_root"][-1].value
         measured = certain(ours["uniform"][-1].value / best)
         findings.append(within(f"Zipf {exponent}: gain of the square root", gain, measured, 0.03))
     drawn = []
-    for share in SHARES:
-        drawn.append(Curve(f"{share}, formula", EXPONENTS, theory[share]))
-        drawn.append(Curve(f"{share}, searches", EXPONENTS, ours[share], hollow=True))
+    for share in PLACEMENTS:
+        drawn.append(Curve(f"{_plain(share)}, formula", exponents, theory[share]))
+        drawn.append(Curve(f"{_plain(share)}, searches", exponents, ours[share], hollow=True))
     picture = curves(
         "square-root",
         f"Probes until a copy is found, {CONTENTS} contents, a copy for each node in all",
@@ -76,3 +92,7 @@ def reproduce() -> Reproduction:
         Axis("nodes asked, mean"),
     )
     return Reproduction(published("square_root"), findings, [picture])
+
+
+def _plain(share: str) -> str:
+    return share.replace("_", "-")

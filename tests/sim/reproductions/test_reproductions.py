@@ -8,7 +8,15 @@ import pytest
 from meshpacs.model.errors import LocalFault
 from meshpacs_sim.cli import main
 from meshpacs_sim.graphs.random_graphs import regular
-from meshpacs_sim.reproductions import bubblestorm, mean_field, percolation, random_walk
+from meshpacs_sim.reproductions import (
+    bubblestorm,
+    digests,
+    mean_field,
+    percolation,
+    plumtree,
+    random_probing,
+    random_walk,
+)
 from meshpacs_sim.reproductions.catalogue import NAMES, reproduced
 from meshpacs_sim.reproductions.finding import (
     Finding,
@@ -22,6 +30,7 @@ from meshpacs_sim.reproductions.finding import (
 )
 from meshpacs_sim.reproductions.published import published
 from meshpacs_sim.statistics.intervals import mean_of
+from meshpacs_sim.strategies.digests import Digests
 
 
 @pytest.mark.parametrize(
@@ -68,6 +77,40 @@ def test_small_meshes_come_near_to_the_formulas_of_large_ones() -> None:
     assert left == pytest.approx(percolation.large_piece(4, 0.6), abs=0.03)
     met = bubblestorm.sets(round(bubblestorm.SIZE**0.5), 1)
     assert sum(met) / len(met) == pytest.approx(1 - 2.718281828**-1, abs=0.03)
+
+
+def test_digests_save_hops_and_change_no_search_on_a_small_mesh() -> None:
+    findings, drawn = digests.held_to_the_count("small", regular(300, 4, 1), 3, 40)
+    assert all(finding.passed for finding in findings)
+    found = {curve.name: [share.value for share in curve.y] for curve in drawn}
+    assert 0 < found["radius 0"][0] < found["radius 0"][2] < 1
+    assert found["radius 2"] == found["radius 0"][1:]
+
+
+def test_digests_that_know_too_little_are_not_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(radius: int, ttl: int, false_positives: float) -> Digests:
+        return Digests(radius // 2, ttl, false_positives)
+
+    monkeypatch.setattr(digests, "Digests", half)
+    findings, _ = digests.held_to_the_count("small", regular(300, 4, 1), 3, 40)
+    missed = [finding.what for finding in findings if not finding.passed]
+    assert "small, radius 2, TTL 1: searches that find" in missed
+    assert not any("radius 0" in what for what in missed)
+
+
+def test_floods_are_as_redundant_as_their_links_and_trees_are_not_at_all() -> None:
+    findings = plumtree.held_to_the_formula(200, 5)
+    assert [finding.passed for finding in findings] == [True, True, True]
+    assert [round(finding.ours.value, 9) for finding in findings] == [
+        round(602 / 199, 9),
+        round(602 / 199, 9),
+        0.0,
+    ]
+
+
+def test_probes_of_few_searches_come_near_to_what_is_expected() -> None:
+    assert random_probing.probes(100, 400, again=True).mean() == pytest.approx(100, rel=0.2)
+    assert random_probing.probes(1_000, 400, again=False).mean() == pytest.approx(10, rel=0.2)
 
 
 def test_the_command_shows_what_it_found_again(tmp_path: Path) -> None:
