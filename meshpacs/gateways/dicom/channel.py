@@ -9,6 +9,7 @@ import socket
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import assert_never
 
 import trio
@@ -171,10 +172,11 @@ class Channel:
         return self._sock.lendable and not self._told
 
     @asynccontextmanager
-    async def lent(self) -> AsyncIterator["Lent"]:
-        """Have a thread receive and send for a while, and nobody else do so."""
+    async def lent(self, for_s: float) -> AsyncIterator[Lent]:
+        """Have a thread receive and send for so long at most, and nobody else do so."""
         async with self._turn():
-            lent = Lent(self.association, self._sock, self._reading, self.room, _now())
+            until_s = monotonic() + for_s
+            lent = Lent(self.association, self._sock, self._reading, self.room, _now(), until_s)
             try:
                 yield lent
             finally:

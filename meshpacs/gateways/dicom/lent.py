@@ -1,5 +1,9 @@
 """An association that a thread has for a while: it waits, reads and answers by itself."""
 
+from time import monotonic
+
+import trio
+
 from meshpacs.dimse.association import Association
 from meshpacs.dimse.commands import Command
 from meshpacs.dimse.messages import command_pdus
@@ -22,23 +26,31 @@ class Lent:
         reading: Reading,
         room: int,
         since: Micros,
+        until_s: float,
     ) -> None:
-        """`room`: bytes of a message that one PDU to this peer holds."""
+        """`room`: bytes of a message that one PDU to this peer holds; lent until `until_s`, of
+        `time.monotonic`.
+        """
         self._association = association
         self._sock = sock
         self._reading = reading
         self._room = room
         self._since = since
+        self._until_s = until_s
         self.unsent = memoryview(b"")
-        """Of an answer, what the socket had no room for: then nothing more is to be sent here."""
+        """Of an answer, what the socket had no room for: then it is to be given back."""
 
     def receive(self, wait_s: float) -> DataFragment | None:
-        """The next fragment; None if nothing came in that time, or something else than data.
+        """The next fragment; None if nothing came in that time, or something else than data, or
+        it is to be given back.
 
         A fragment's data is valid until the next call.
+
+        Raises:
+            trio.Cancelled: whoever has lent it was cancelled.
         """
         reading = self._reading
-        while self._association.passes:
+        while self._association.passes and self._may_stay():
             try:
                 read = next(reading.events, None)
             except PeerFault as fault:
@@ -52,6 +64,13 @@ class Lent:
             if not self._read(wait_s):
                 return None
         return None
+
+    def _may_stay(self) -> bool:
+        """Asked before each fragment and each read: a sender can make a PDU, and a command set,
+        last as long as it likes.
+        """
+        trio.from_thread.check_cancelled()
+        return not self.unsent and monotonic() < self._until_s
 
     def _read(self, wait_s: float) -> bool:
         buffer = self._reading.buffer

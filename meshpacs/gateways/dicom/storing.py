@@ -9,7 +9,6 @@ TLS, the event loop reads, and makes a trip to a thread for each write.
 
 from collections.abc import Callable
 from functools import partial
-from time import monotonic
 
 import structlog
 import trio
@@ -84,23 +83,18 @@ class Storing:
         """Have a thread go on, as long as the sender does, if there is one."""
         caller = self._caller
         if caller.channel.lendable:
-            async with caller.channel.lent() as lent:
+            async with caller.channel.lent(DWELL_S) as lent:
                 await caller.mesh.dwell(partial(self._dwell, lent))
             caller.touched_s = trio.current_time()
 
     def _dwell(self, lent: Lent) -> None:
-        until_s = monotonic() + DWELL_S
-        while not lent.unsent and monotonic() < until_s:
-            trio.from_thread.check_cancelled()
-            found = self._caller.take_lent(lent, PAUSE_S)
+        while (found := self._caller.take_lent(lent, PAUSE_S)) is not None:
             if isinstance(found, Piece):
                 assert self._incoming is not None, "data follows what announced it"
                 self._incoming.take_here(found)
                 if found.last:
                     done, self._incoming = self._incoming, None
                     lent.send(done.number, done.response())
-            elif found is None:
-                return
             elif isinstance(found.command, StoreRequest) and self._fits(found.context):
                 self._incoming = _Incoming(self._caller, found.context, found.command)
             else:

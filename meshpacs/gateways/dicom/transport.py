@@ -23,8 +23,8 @@ QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 """Linux. A sender with Nagle's algorithm on holds back the end of each message until what came
 before is acknowledged, and an ordinary receiver waits 40 ms with that. The kernel forgets this
 option after a while, so it is set again: by the event loop after each read, by a thread before it
-waits. Measured with DCMTK's storescu and
-instances of 0.5 MB: 105 to 285 a second without it, 600 to 1,270 with it."""
+waits. Measured with DCMTK's storescu and instances of 0.5 MB: 105 to 285 a second without it, 600
+to 1,270 with it."""
 
 
 class Transport(Protocol):

@@ -3,10 +3,12 @@
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 
 import pytest
 import trio
 
+from meshpacs.dimse.association import Association, State
 from meshpacs.dimse.commands import EchoRequest, EchoResponse, StoreRequest, StoreResponse
 from meshpacs.dimse.contexts import Agreement, Context
 from meshpacs.dimse.messages import Assembly, Begun, command_pdus, data_pdus
@@ -20,14 +22,16 @@ from meshpacs.dimse.pdu import (
     ReleaseReply,
     ReleaseRequest,
     User,
+    data_head,
     encode,
 )
 from meshpacs.dimse.reader import PduReader
 from meshpacs.dimse.services import VERIFICATION
 from meshpacs.gateways.dicom import storing
 from meshpacs.gateways.dicom.channel import Channel
+from meshpacs.gateways.dicom.lent import Lent
 from meshpacs.gateways.dicom.prompt import Prompt
-from meshpacs.gateways.dicom.transport import QUICKACK
+from meshpacs.gateways.dicom.transport import QUICKACK, Reading
 from meshpacs.model.errors import Unavailable
 from tests.gateways.dicom.doors import CT, PLAIN, Opened, opened
 from tests.gateways.fake_mesh import FakeMesh
@@ -163,6 +167,27 @@ async def test_a_thread_that_has_had_its_time_gives_way(monkeypatch: pytest.Monk
     assert len(mesh.dwelt) >= 10
 
 
+async def test_a_thread_that_has_had_its_time_gives_way_also_where_no_command_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storing, "DWELL_S", 0.01)
+    mesh = FakeMesh()
+
+    async def say_nothing_for_ever(peer: Sender) -> None:
+        while True:
+            await peer.say(data_head(1, command=True, last=False, size=0) * 100)
+
+    async with opened(mesh) as door, sender(door) as peer, trio.open_nursery() as nursery:
+        await peer.say(store(1), data(b"one"))
+        nursery.start_soon(say_nothing_for_ever, peer)
+        with trio.fail_after(10):
+            while not mesh.dwelt:
+                await trio.sleep(0)
+            await mesh.dwelt[0].wait()
+        nursery.cancel_scope.cancel()
+    assert mesh.arrived == [b"one"]
+
+
 async def test_where_no_thread_is_free_the_event_loop_reads() -> None:
     mesh = FakeMesh(threads=False)
     async with opened(mesh) as door, sender(door) as peer:
@@ -235,6 +260,37 @@ class Clogged(Prompt):
         return super().recv_within(buffer, wait_s)
 
 
+class Trickling(Prompt):
+    """Has another byte of an A-ASSOCIATE-RQ whenever it is waited for."""
+
+    def __init__(self, sock: trio.socket.SocketType, scope: trio.CancelScope) -> None:
+        super().__init__(sock)
+        self.left = [b"\x01\x00\x00\x00\x10\x00"] + [b"\x00"] * 1000
+        self._scope = scope
+
+    def recv_now(self, buffer: memoryview, /) -> int | None:
+        return None
+
+    def recv_within(self, buffer: memoryview, wait_s: float, /) -> int | None:
+        if len(self.left) == 500:
+            trio.from_thread.run_sync(self._scope.cancel)
+        byte = self.left.pop(0) if self.left else b""
+        buffer[: len(byte)] = byte
+        return len(byte)
+
+
+async def test_who_is_cancelled_gives_it_back_though_bytes_go_on_coming() -> None:
+    ours, theirs = trio.socket.socketpair(socket.AF_UNIX)
+    with ours, theirs, trio.fail_after(10), trio.CancelScope() as scope:
+        trickling = Trickling(ours, scope)
+        association = Association()
+        association.state = State.ESTABLISHED
+        lent = Lent(association, trickling, Reading(), ROOM, 0, monotonic() + 60)
+        await trio.to_thread.run_sync(lent.receive, 60.0)
+    assert scope.cancelled_caught
+    assert len(trickling.left) == 499
+
+
 @asynccontextmanager
 async def established() -> AsyncIterator[tuple[Channel, Clogged, trio.socket.SocketType]]:
     """A channel with an association, its socket, and its peer's."""
@@ -253,12 +309,17 @@ async def established() -> AsyncIterator[tuple[Channel, Clogged, trio.socket.Soc
         yield channel, prompt, theirs
 
 
+async def received(lent: Lent) -> DataFragment | None:
+    """What it has, without waiting for more."""
+    return await trio.to_thread.run_sync(lent.receive, 0.0)
+
+
 ANSWER = StoreResponse(responded_id=1, status=0, sop_class=CT, sop_uid="1.2.3")
 
 
 async def test_what_the_socket_has_no_room_for_is_sent_before_anything_else() -> None:
     async with established() as (channel, _, theirs):
-        async with channel.lent() as lent:
+        async with channel.lent(60.0) as lent:
             lent.send(1, ANSWER)
             assert lent.unsent
         assert await theirs.recv(10_000) == command_pdus(1, ANSWER, channel.room)
@@ -267,7 +328,7 @@ async def test_what_the_socket_has_no_room_for_is_sent_before_anything_else() ->
 async def test_nobody_else_sends_while_it_is_lent() -> None:
     async with established() as (channel, prompt, theirs):
         prompt.room = 1_000_000
-        async with trio.open_nursery() as nursery, channel.lent() as lent:
+        async with trio.open_nursery() as nursery, channel.lent(60.0) as lent:
             nursery.start_soon(channel.send, 1, EchoRequest(message_id=1, sop_class="1.2"))
             await trio.testing.wait_all_tasks_blocked()
             lent.send(1, ANSWER)
@@ -279,13 +340,13 @@ async def test_nobody_else_sends_while_it_is_lent() -> None:
 async def test_a_peer_that_has_hung_up_is_noticed_by_whoever_sends() -> None:
     async with established() as (channel, prompt, _):
         prompt.broken = True
-        async with channel.lent() as lent:
-            assert lent.receive(0.0) is None
+        async with channel.lent(60.0) as lent:
+            assert await received(lent) is None
             with pytest.raises(Unavailable):
                 lent.send(1, ANSWER)
         await channel.abort()
-        async with channel.lent() as lent:
-            assert lent.receive(0.0) is None
+        async with channel.lent(60.0) as lent:
+            assert await received(lent) is None
             with pytest.raises(Unavailable):
                 lent.send(1, ANSWER)
 
@@ -293,12 +354,12 @@ async def test_a_peer_that_has_hung_up_is_noticed_by_whoever_sends() -> None:
 async def test_what_is_no_data_is_left_for_the_event_loop() -> None:
     async with established() as (channel, _, theirs):
         await theirs.send(data(b"abc") + encode(ReleaseRequest()))
-        async with channel.lent() as lent:
-            fragment = lent.receive(0.0)
+        async with channel.lent(60.0) as lent:
+            fragment = await received(lent)
             assert isinstance(fragment, DataFragment)
             assert bytes(fragment.data) == b"abc"
-            assert lent.receive(0.0) is None
-            assert lent.receive(0.0) is None
+            assert await received(lent) is None
+            assert await received(lent) is None
         assert isinstance(await channel.receive(), ReleaseRequest)
 
 
@@ -307,20 +368,20 @@ async def test_what_was_read_is_acknowledged_before_more_is_waited_for() -> None
     # A sender with Nagle's algorithm on holds its last bytes back until then.
     async with established() as (channel, prompt, theirs):
         await theirs.send(data(b"abc"))
-        async with channel.lent() as lent:
+        async with channel.lent(60.0) as lent:
             prompt.acknowledged = 0
-            assert lent.receive(0.0) is not None
+            assert await received(lent) is not None
             assert prompt.acknowledged == 0
-            assert lent.receive(0.0) is None
+            assert await received(lent) is None
             assert prompt.acknowledged == 1
 
 
 async def test_what_is_no_pdu_is_told_to_the_event_loop() -> None:
     async with established() as (channel, _, theirs):
         await theirs.send(data(b"abc") + b"garbage")
-        async with channel.lent() as lent:
-            assert lent.receive(0.0) is not None
-            assert lent.receive(0.0) is None
+        async with channel.lent(60.0) as lent:
+            assert await received(lent) is not None
+            assert await received(lent) is None
         assert channel.fault is None
         assert await channel.receive() is None
         assert channel.fault is not None
