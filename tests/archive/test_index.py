@@ -80,9 +80,36 @@ def test_folders_of_one_commit_are_made_durable_side_by_side_and_all_of_them(
     assert sorted(synced) == ["a", "b"]
 
 
-def test_a_folder_that_cannot_be_made_durable_fails_the_commit(tmp_path: Path) -> None:
+def test_nothing_is_committed_before_the_last_folder_is_durable(tmp_path: Path) -> None:
+    gate, waits = threading.Event(), threading.Semaphore(0)
+    synced = []
+
     def sync(folder: Path) -> None:
-        if folder.name == "b":
+        if folder.name != "a":  # of the shares that are not the writer's own
+            waits.release()
+            gate.wait(20)
+        synced.append(folder.name)
+
+    index = Index(tmp_path / INDEX_FILE, sync)
+
+    def work(tx: Transaction) -> None:
+        note("kept")(tx)
+        tx.folders.update(dict.fromkeys(map(Path, "abc")))
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(index.write, work)
+        assert all(waits.acquire(timeout=20) for _ in "bc")
+        assert (notes(index), writing.done()) == ([], False)
+        gate.set()
+        writing.result(20)
+    assert (notes(index), sorted(synced)) == (["kept"], ["a", "b", "c"])
+    index.close()
+
+
+@pytest.mark.parametrize("bad", ["a", "b"])  # in the writer's own share, and in another's
+def test_a_folder_that_cannot_be_made_durable_fails_the_commit(tmp_path: Path, bad: str) -> None:
+    def sync(folder: Path) -> None:
+        if folder.name == bad:
             raise OSError(errno.EIO, "Input/output error")
 
     index = Index(tmp_path / INDEX_FILE, sync)
