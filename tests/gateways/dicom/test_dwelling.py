@@ -1,5 +1,6 @@
 """C-STOREs that are read, kept and answered in one thread, and what gives it back."""
 
+import random
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +10,13 @@ import pytest
 import trio
 
 from meshpacs.dimse.association import Association, State
-from meshpacs.dimse.commands import EchoRequest, EchoResponse, StoreRequest, StoreResponse
+from meshpacs.dimse.commands import (
+    EchoRequest,
+    EchoResponse,
+    Response,
+    StoreRequest,
+    StoreResponse,
+)
 from meshpacs.dimse.contexts import Agreement, Context
 from meshpacs.dimse.messages import Assembly, Begun, command_pdus, data_pdus
 from meshpacs.dimse.pdu import (
@@ -234,6 +241,48 @@ async def test_what_breaks_the_protocol_in_a_data_set_is_aborted(wrong: bytes) -
         await peer.say(store(1), data(b"x" * 5000, last=False), wrong)
         assert isinstance(await peer.hear(), Abort)
     assert (mesh.arrived, mesh.discarded) == ([], 1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_wherever_it_goes_to_a_thread_and_back_the_answers_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    chance = random.Random(seed)
+    monkeypatch.setattr(storing, "PAUSE_S", chance.choice([0.0, 0.001]))
+    monkeypatch.setattr(storing, "DWELL_S", chance.choice([0.0, 0.001, 60.0]))
+    sent, arriving, wanted = b"", [], []
+    for number in range(1, 16):
+        content = chance.randbytes(chance.choice([1, 10, 3000]))
+        match chance.randrange(4):
+            case 0:
+                sent += command_pdus(3, EchoRequest(message_id=number, sop_class=VERIFICATION), 20)
+                wanted.append((number, 0))
+            case 1:
+                sent += store(number, context=3) + data(content, context=3)
+                wanted.append((number, 0x0211))
+            case _:
+                sent += store(number) + data(content)
+                arriving.append(content)
+                wanted.append((number, 0))
+    mesh, answered = FakeMesh(threads=chance.random() < 0.9), []
+    async with opened(mesh) as door, sender(door) as peer, trio.open_nursery() as nursery:
+        nursery.start_soon(in_cuts, peer, sent + encode(ReleaseRequest()), chance)
+        for _ in wanted:
+            answer = await peer.answer()
+            assert isinstance(answer, Response)
+            answered.append((answer.responded_id, answer.status))
+        assert isinstance(await peer.hear(), ReleaseReply)
+    assert (answered, mesh.arrived) == (wanted, arriving), f"seed {seed}"
+
+
+async def in_cuts(peer: Sender, sent: bytes, chance: random.Random) -> None:
+    """Say it in pieces that end anywhere."""
+    while sent:
+        size = chance.choice([1, 7, 200, 2000])
+        await peer.say(sent[:size])
+        sent = sent[size:]
+        if chance.random() < 0.1:
+            await trio.sleep(0.001)
 
 
 # ---------------------------------------------------------------- what is lent
