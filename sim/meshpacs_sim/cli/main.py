@@ -29,6 +29,7 @@ COMMANDS = {
     "sweep": ("sweeping", "Run a scenario over a grid of values and seeds; goes on where it was."),
     "plot": ("plotting", "Pictures of a folder of results."),
     "report": ("reporting", "One page about a folder of results."),
+    "plan": ("planning", "How often clinics can have priors, and what their lines carry."),
     "reproduce": ("reproducing", "Published results, found again."),
     "keys": ("keys", "Every key of a scenario file, with its default."),
 }

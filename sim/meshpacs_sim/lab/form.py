@@ -165,11 +165,11 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def explained(misfit: Misfit, file: str, text: str = "") -> LocalFault:
+def explained(misfit: Misfit, file: str, text: str = "", whole: str = "the scenario") -> LocalFault:
     """The fault that a person is told; with the line, where the text has that key."""
     line = line_of(misfit.path, text)
     place = f"{file}, line {line}" if line else file
-    return LocalFault(f"{place}: {misfit.path or 'the scenario'} {misfit.what}.", misfit.mend)
+    return LocalFault(f"{place}: {misfit.path or whole} {misfit.what}.", misfit.mend)
 
 
 _HEAD = re.compile(r"^\s*\[{1,2}([^\]]+)\]{1,2}\s*(?:#.*)?$")
@@ -182,9 +182,10 @@ def line_of(path: str, text: str) -> int:
     Good for scenarios as people write them; not a parser: inline tables have no lines of their own.
     """
     at, best, depth = "", 0, 0
+    turns: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if head := _HEAD.match(line):
-            here = at = _bare(head[1])
+            here = at = _counted(_bare(head[1]), turns, another=line.lstrip().startswith("[["))
         elif key := _KEY.match(line):
             here = _join(at, _bare(key[1]))
         else:
@@ -193,6 +194,19 @@ def line_of(path: str, text: str) -> int:
         if inside and len(here) > depth:
             best, depth = number, len(here)
     return best
+
+
+def _counted(name: str, turns: dict[str, int], *, another: bool) -> str:
+    """A table's path, with numbers where there are several of a name: [[site]] is site[0]."""
+    if another:
+        turns[name] = turns.get(name, -1) + 1
+    parts: list[str] = []
+    for part in name.split("."):
+        parts.append(part)
+        plain = re.sub(r"\[\d+\]", "", ".".join(parts))
+        if plain in turns:
+            parts[-1] += f"[{turns[plain]}]"
+    return ".".join(parts)
 
 
 def _bare(key: str) -> str:

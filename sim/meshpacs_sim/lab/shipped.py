@@ -10,6 +10,9 @@ _HOME = Path(__file__).parents[1]
 PLACES = (_HOME / "scenarios", _HOME.parent / "scenarios")
 """In an installed wheel, and in a clone."""
 
+PLANS = (_HOME / "plans", _HOME.parent / "plans")
+"""The same, of plans."""
+
 
 def names() -> tuple[str, ...]:
     """Of all of them, sorted."""
@@ -34,3 +37,8 @@ def about(name: str) -> str:
     """Its first sentence."""
     text = " ".join(Scenario.load(place_of(name)).about.split())
     return text.partition(". ")[0].rstrip(".") + "."
+
+
+def plan_place() -> Path:
+    """The file of the plan of clinics that comes with it."""
+    return next(file for place in PLANS if (file := place / "clinics.toml").is_file())
