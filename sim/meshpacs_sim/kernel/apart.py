@@ -1,7 +1,7 @@
 """Functions that are compiled each by itself, and find each other by name.
 
 Where a compiled function calls another, numba copies that one's code, and all that it calls, into
-its own, and optimizes all of it once more: a program of eighty functions that stand on one another
+its own, and optimizes all of it once more: a program of 130 functions that stand on one another
 takes minutes so (measured: 100 s of a processor, against 9). So these are C functions of words, on
 a memory of words, and each is a symbol that the others are linked with when they are loaded.
 
@@ -12,10 +12,7 @@ numba is told to compile nothing (NUMBA_DISABLE_JIT) they are Python, on an arra
 
 import ctypes
 import dis
-import hashlib
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import llvmlite.binding as llvm
@@ -23,6 +20,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
+
+from meshpacs_sim.kernel.compiled import config, keeping
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,7 +36,6 @@ class Memory(Protocol):
     def __setitem__(self, place: int, word: int, /) -> None: ...
 
 
-_config: Any = numba.config
 _WORD: Any = types.int64
 _MEMORY: Any = cast("Any", types).CPointer(_WORD)
 _RETURNS = {None: types.void, int: types.int64, bool: types.int64}
@@ -51,7 +49,7 @@ _built: dict[str, Any] = {}
 
 def apart(function: Callable[P, R]) -> Callable[P, R]:
     """A function of a memory and of whole numbers; compiled when `entry` is first called."""
-    if _config.DISABLE_JIT:
+    if config.DISABLE_JIT:
         return function
     kinds = dict(function.__annotations__)
     returned = _RETURNS[kinds.pop("return")]
@@ -63,9 +61,9 @@ def apart(function: Callable[P, R]) -> Callable[P, R]:
 
 def entry(function: Callable[..., Any]) -> Callable[..., int]:
     """One of these functions, to be called from Python with a memory and whole numbers."""
-    if _config.DISABLE_JIT:
+    if config.DISABLE_JIT:
         return function
-    compiled = _compiled(cast("Any", function).symbol)
+    compiled = _build(cast("Any", function).symbol)
 
     def call(memory: Words, *numbers: int) -> int:
         words = memory.ctypes.data_as(ctypes.POINTER(ctypes.c_int64))
@@ -74,27 +72,20 @@ def entry(function: Callable[..., Any]) -> Callable[..., int]:
     return call
 
 
-def _compiled(symbol: str) -> Any:
-    """Compile this one and all that it calls, or load what was kept."""
-    before = _config.CACHE_DIR
-    _config.CACHE_DIR = _shelf() or before
-    try:
-        _build(symbol)
-    finally:
-        _config.CACHE_DIR = before
+def _build(symbol: str) -> Any:
+    """Compile this one after all that it calls, or load what was kept.
+
+    After these, because the linker wants to know where they are.
+    """
+    if symbol not in _built:
+        function, signature = _written[symbol]
+        for called in _calls(function):
+            _build(called)
+        with keeping(function):
+            made = numba.cfunc(signature, cache=True, error_model="numpy")(function)
+        llvm.add_symbol(symbol, made.address)
+        _built[symbol] = made
     return _built[symbol]
-
-
-def _build(symbol: str) -> None:
-    """Compile this one after all that it calls: the linker wants to know those already."""
-    if symbol in _built:
-        return
-    function, signature = _written[symbol]
-    for called in _calls(function):
-        _build(called)
-    made = numba.cfunc(signature, cache=True, error_model="numpy")(function)
-    llvm.add_symbol(symbol, made.address)
-    _built[symbol] = made
 
 
 def _calls(function: Callable[..., Any]) -> list[str]:
@@ -106,23 +97,3 @@ def _calls(function: Callable[..., Any]) -> list[str]:
         elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
             named.append(getattr(named[-1], step.argval))
     return [one.symbol for one in named if isinstance(one, types.ExternalFunction)]
-
-
-def _shelf() -> str:
-    """Where machine code is kept: beside this file, under a name that all sources have a part in.
-
-    Numba looks only at the file that a function stands in; but these share one layout of a memory.
-    """
-    here = Path(__file__).parent
-    digest = hashlib.sha256()
-    for source in sorted(here.rglob("*.py")):
-        digest.update(source.read_bytes())
-    shelf = here / "__pycache__" / f"apart-{digest.hexdigest()[:16]}"
-    try:
-        for other in shelf.parent.glob("apart-*"):
-            if other != shelf:
-                shutil.rmtree(other, ignore_errors=True)
-        shelf.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return ""
-    return str(shelf)

@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from time import time
@@ -38,11 +39,18 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
     Not fast-math: a sum must not depend on the processor. Integer arithmetic wraps, as in C.
     """
+    with keeping(function):
+        return numba.njit(cache=True, nogil=True)(function)
+
+
+@contextmanager
+def keeping(function: Callable[..., Any]) -> Iterator[None]:
+    """While this function is handed to numba: its machine code is kept where it belongs."""
     before = config.CACHE_DIR
     try:
         # Looked at while a function is wrapped, and at no other time.
         config.CACHE_DIR = str(_folder(Path(function.__code__.co_filename)))
-        return numba.njit(cache=True, nogil=True)(function)
+        yield
     finally:
         config.CACHE_DIR = before
 
