@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -13,6 +14,9 @@ from meshpacs_sim.planning import report, tables
 from meshpacs_sim.planning.answer import Answer, answer
 from meshpacs_sim.planning.cautions import cautions_of
 from meshpacs_sim.planning.plan import Plan
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @click.command()
@@ -58,13 +62,15 @@ def _show(made: Answer) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(soft_wrap=False, highlight=False)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PAPER
     console.print(Text(made.plan.name, style="bold"))
-    _listed(tables.in_short(made), "")
+    _listed(console, tables.in_short(made), "")
     cautions = cautions_of(made)
     if cautions:
         console.print(Text("\nLook out", style="bold yellow"))
-        _listed(cautions, "yellow")
+        _listed(console, cautions, "yellow")
     for each in (
         tables.by_site(made),
         tables.helped(made),
@@ -72,38 +78,62 @@ def _show(made: Answer) -> None:
         tables.lines(made, made.planned),
         tables.waits(made, made.planned),
     ):
-        _table(each)
+        _table(console, each)
     console.print(Text("\nHow it was found out", style="bold"))
-    _listed(tables.how(made), "dim")
+    _listed(console, tables.how(made), "")
 
 
-def _listed(sentences: Sequence[str], style: str) -> None:
-    from rich.console import Console
+PAPER, GAP = 100, 2
+"""Columns where there is no terminal, and between two of a table."""
+
+
+def _listed(console: "Console", sentences: Sequence[str], style: str) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    console = Console(highlight=False)
     for sentence in sentences:
-        console.print(Padding(Text(sentence, style=style), (0, 0, 0, 2)))
+        console.print(Padding(Text(sentence, style=style), (0, 0, 0, 2), expand=False))
 
 
-def _table(made: Table) -> None:
-    """On paper a table's first column is its rows' name; names are never read as markup."""
+def _table(console: "Console", made: Table) -> None:
+    """Names are never read as markup; a number and its unit stay on one line."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table as Rows
     from rich.text import Text
 
+    title = Text(made.caption, style="bold")
     rows = Rows(
-        title=Text(made.caption, style="bold"),
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
     )
-    for number, head in enumerate(made.heads):
-        rows.add_column(head, justify="right" if number else "left", no_wrap=not number)
+    columns = [
+        [_bound(head), *(_bound(row[number]) for row in made.rows)]
+        for number, head in enumerate(made.heads)
+    ]
+    room = console.width - GAP * len(columns)
+    for number, width in enumerate(_widths(columns, room)):
+        side: Literal["left", "right"] = "right" if number else "left"
+        rows.add_column(Text(columns[number][0]), justify=side, width=width)
     for row in made.rows:
-        rows.add_row(*(Text(cell) for cell in row))
-    console = Console(highlight=False)
+        rows.add_row(*(Text(_bound(cell)) for cell in row))
     console.print()
     console.print(rows)
+
+
+def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Columns as wide as their longest word, and wider where most is to be gained.
+
+    Left to itself rich makes the widest narrower until words break.
+    """
+    widths = [max(len(word) for cell in cells for word in [*cell.split(), ""]) for cells in columns]
+    most = [max(len(line) for cell in cells for line in cell.split("\n")) for cells in columns]
+    while sum(widths) < room:
+        gain, at = max((most[at] - widths[at], -at) for at in range(len(widths)))
+        if gain <= 0:
+            break
+        widths[-at] += 1
+    return widths
+
+
+def _bound(cell: str) -> str:
+    """Rich breaks lines at every kind of space, so none is left before a unit."""
+    return cell.replace(" %", "%")

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from meshpacs_sim.planning.asked import Answering, ByEngine, ByHours, asked
 from meshpacs_sim.planning.course import Course, Had, course_of
 from meshpacs_sim.planning.hours import WEEK, Together, with_always
@@ -31,11 +29,8 @@ class Variant:
 
     def share(self, had: Had, site: int | None = None) -> Estimate | None:
         """Of the priors from elsewhere that were looked up, those of which this is true."""
-        runs = []
-        for course in self.courses:
-            hits, tries = course.share(had, site)
-            runs.append(np.repeat([1, 0], [hits, tries - hits]))
-        made = share_over(runs)
+        # In the order in which they were asked: of few repetitions neighbours are looked at, too.
+        made = share_over([[each is had for each in run.had(site)] for run in self.courses])
         return None if made is None else made.estimate
 
     def against(self, other: "Variant") -> Paired | None:

@@ -7,13 +7,16 @@ from meshpacs_sim.pictures.numerals import percent, plain
 from meshpacs_sim.planning.answer import Answer
 from meshpacs_sim.planning.course import Had
 from meshpacs_sim.planning.hours import hour_name
-from meshpacs_sim.planning.loads import FULL, copies_from, ways
+from meshpacs_sim.planning.loads import BEHIND, FULL, Waits, copies_from, ways
 
 FEW = 100
 """Priors from elsewhere, of all repetitions, below which shares say little. A guess."""
 
-LATE = Fraction(1, 100)
-"""Of copies, the share that may take more than a day without a word. A guess."""
+OFTEN = 1
+"""Hours a week in which a line may be nearly full without a word. A guess."""
+
+SOME = Fraction(1, 100)
+"""Of copies or questions, the share that may be otherwise without a word. A guess."""
 
 
 def cautions_of(answer: Answer) -> list[str]:
@@ -22,27 +25,27 @@ def cautions_of(answer: Answer) -> list[str]:
 
 
 def _hours(answer: Answer) -> Iterator[str]:
-    plan, together = answer.plan, answer.planned.together
-    for number, site in enumerate(plan.site):
+    sites, together = answer.plan.site, answer.planned.together
+    for number, site in enumerate(sites):
         if not together.sites[number]:
             yield f"{site.name} is never open: what was made there cannot be had."
-            continue
-        met = together.meeting(number)
-        apart = [
-            other.name
-            for at, other in enumerate(plan.site)
-            if at > number and not met >> at & 1 and together.sites[at]
-        ]
-        if apart:
-            yield (
-                f"{site.name} is never open at the same time as {', '.join(apart)}: no question "
-                "and no copy goes between them."
-            )
+    apart = [
+        f"{site.name} and {sites[other].name}"
+        for number, site in enumerate(sites)
+        for other in range(number + 1, len(sites))
+        if together.sites[number] and together.sites[other]
+        if not together.meeting(number) >> other & 1
+    ]
+    if apart:
+        yield (
+            "Never open at the same time, so that no question and no copy goes between them: "
+            f"{'; '.join(apart)}. A copy at a third site, or a machine that stays on, helps."
+        )
 
 
 def _lines(answer: Answer) -> Iterator[str]:
     for way in ways(answer, answer.planned):
-        if way.full:
+        if way.full >= OFTEN:
             name, does = answer.plan.site[way.site].name, "upload" if way.up else "download"
             yield (
                 f"{name}'s {does} of {plain(way.mbit)} Mbit/s is more than {percent(float(FULL))} "
@@ -54,13 +57,17 @@ def _lines(answer: Answer) -> Iterator[str]:
 def _copies(answer: Answer) -> Iterator[str]:
     for number, site in enumerate(answer.plan.site):
         waits = copies_from(answer.planned, number)
-        if waits.late > LATE * waits.count:
+        if waits.behind > SOME * waits.count:
             left = waits.left_bytes / len(answer.works) / 1e9
             yield (
-                f"Copies from {site.name} fall behind: {percent(waits.late / waits.count)} of them "
-                f"took more than a day, or had not arrived after one; {plain(left)} GB were still "
-                "to be sent at the end."
+                f"Copies from {site.name} fall behind: lines kept {_share(waits)} of them for more "
+                f"than {BEHIND // 60} hours in which both sites were open; {plain(left)} GB were "
+                "still to be sent at the end."
             )
+
+
+def _share(waits: Waits) -> str:
+    return percent(waits.behind / waits.count)
 
 
 def _trust(answer: Answer) -> Iterator[str]:
@@ -71,7 +78,7 @@ def _trust(answer: Answer) -> Iterator[str]:
             f"Only {asked} priors from elsewhere were looked up in all repetitions: shares of so "
             "few say little. Raise `repeats`."
         )
-    if alike < of * (1 - LATE):
+    if alike < of * (1 - SOME):
         yield (
             f"In the first repetition the engine answered {plain(of - alike)} of {plain(of)} "
             "questions otherwise than opening hours say. Ask again with --thorough."

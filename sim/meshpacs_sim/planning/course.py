@@ -47,11 +47,15 @@ class Course:
     lines: Lines
     outcomes: list[Outcome] = field(default_factory=list)
 
-    def share(self, had: Had, site: int | None = None) -> tuple[int, int]:
-        """Of the priors from elsewhere looked up here (or anywhere): how many, of how many."""
-        asked = [
+    def had(self, site: int | None = None) -> list[Had]:
+        """When priors from elsewhere could be had that were looked up here (or anywhere)."""
+        return [
             each.had for each in self.outcomes if each.abroad and site in {None, each.question.site}
         ]
+
+    def share(self, had: Had, site: int | None = None) -> tuple[int, int]:
+        """How many of these could be had so, and how many they are."""
+        asked = self.had(site)
         return asked.count(had), len(asked)
 
 

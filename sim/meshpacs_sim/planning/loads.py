@@ -30,6 +30,10 @@ class Hour:
         return self.asked + self.upkeep + self.fetched + self.copied
 
 
+BEHIND = 240
+"""Minutes in which both sites are open, beyond which a copy is behind: it is a line that keeps it,
+and no door. A guess: half of a working day."""
+
 NOTHING = Hour(Fraction(0), Fraction(0), Fraction(0), Fraction(0))
 
 
@@ -112,8 +116,8 @@ class Waits:
     """How many were not, when the simulated time ended."""
     left_bytes: int
     """What these had still to go."""
-    late: int
-    """Of all, those that took more than a day, or had waited so long at the end."""
+    behind: int
+    """Of all, those that lines have kept for more than `BEHIND` minutes in which both were open."""
 
     @property
     def count(self) -> int:
@@ -149,9 +153,18 @@ def _waits(variant: Variant, ours: Callable[[Transfer], bool]) -> Waits:
         tuple(done),
         len(open_yet),
         sum(each.left for each, _ in open_yet),
-        sum(minutes > DAY for minutes in done)
-        + sum(end - each.born > DAY for each, end in open_yet),
+        sum(_waited(variant, each, end) > BEHIND for each, end in mine),
     )
+
+
+def _waited(variant: Variant, transfer: Transfer, end: int) -> int:
+    """Minutes in which it could have gone, until it was through or all ended."""
+    stop = transfer.done + 1 if transfer.done >= 0 else end
+    if stop - transfer.born <= BEHIND:
+        return 0
+    stretches = variant.together.stretches(transfer.born, stop)
+    both = 1 << transfer.src | 1 << transfer.dst
+    return sum(last - first for first, last, mask in stretches if mask & both == both)
 
 
 def _bps(mbit: float) -> int:

@@ -8,7 +8,7 @@ from meshpacs_sim.pictures.numerals import NOTHING, percent, plain, with_interva
 from meshpacs_sim.planning.answer import Answer, Variant
 from meshpacs_sim.planning.course import Had
 from meshpacs_sim.planning.hours import hour_name
-from meshpacs_sim.planning.loads import Waits, Way, copies_from, fetches_to, ways
+from meshpacs_sim.planning.loads import BEHIND, Waits, Way, copies_from, fetches_to, ways
 from meshpacs_sim.planning.reach import HOURS, longest_closed, open_share
 from meshpacs_sim.statistics.intervals import Estimate
 
@@ -101,36 +101,28 @@ def helped(answer: Answer) -> Table:
     """What each variant gives, and what it costs."""
     rows = []
     for variant in answer.variants:
-        shares = [_cell(variant.share(had)) for had in Had]
+        once, later, never = (variant.share(had) for had in Had)
         better = "" if variant is answer.planned else _points(variant, answer.planned)
         full = max(ways(answer, variant), key=lambda way: way.share(way.fullest))
-        rows.append(
-            [
-                variant.name,
-                shares[0],
-                better,
-                *shares[1:],
-                _fullest(answer, full),
-                _late(answer, variant),
-            ]
-        )
+        rest = f"{_percent(later)} / {_percent(never)}"
+        behind = _behind(answer, variant)
+        rows.append([variant.name, _cell(once), better, rest, _fullest(answer, full), behind])
     heads = [
         "",
         "at once",
-        "better by",
-        "later that day",
-        "not that day",
+        "points more",
+        "later / not that day",
         "fullest line",
-        "copies late by a day",
+        f"copies {BEHIND // 60} h behind",
     ]
     return Table("What would help: the same patients, questions and lines", heads, rows)
 
 
-def _late(answer: Answer, variant: Variant) -> str:
-    """The share of copies that took more than a day."""
+def _behind(answer: Answer, variant: Variant) -> str:
+    """The share of copies that lines have kept."""
     sent = [copies_from(variant, site) for site in range(len(answer.plan.site))]
     count = sum(each.count for each in sent)
-    return percent(sum(each.late for each in sent) / count) if count else NOTHING
+    return percent(sum(each.behind for each in sent) / count) if count else NOTHING
 
 
 def _fullest(answer: Answer, way: Way) -> str:
@@ -144,7 +136,7 @@ def _points(variant: Variant, planned: Variant) -> str:
         return NOTHING
     told = paired.difference
     points = Estimate(100 * told.value, 100 * told.low, 100 * told.high, told.n)
-    return _under(f"{plain(points.value)} points", with_interval(points))
+    return _under(plain(points.value), with_interval(points))
 
 
 def alone(answer: Answer) -> Table:
@@ -194,12 +186,12 @@ def lines(answer: Answer, variant: Variant) -> Table:
             ]
         )
     heads = [
-        "while open, Mbit/s",
+        "Mbit/s while open",
         "width",
         "carried",
         "fetched",
         "copies",
-        "messages, kbit/s",
+        "messages (kbit/s)",
         "busiest hour",
         "hours > 80 %",
     ]
