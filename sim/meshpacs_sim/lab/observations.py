@@ -59,9 +59,9 @@ class Observations:
         values = self.all_of(name)[self.counted if among is None else self.counted & among]
         return values[~np.isnan(values)]
 
-    def cost(self, name: str) -> Floats:
+    def cost(self, name: str, among: Bools | None = None) -> Floats:
         """One column of the rows that were sent out; none where the fidelity does not tell."""
-        values = self.all_of(name)[self.asked]
+        values = self.all_of(name)[self.asked if among is None else self.asked & among]
         return values[~np.isnan(values)]
 
     def found(self, name: str) -> Floats:

@@ -11,6 +11,7 @@ from meshpacs.model.errors import LocalFault
 from meshpacs_sim.lab.groups import Gathered, Group
 from meshpacs_sim.lab.plots_time import courses_of
 from meshpacs_sim.lab.summaries import MILLISECOND_US, ByCopies, Summary, summary_of
+from meshpacs_sim.pictures.beside import Column, Marks, beside
 from meshpacs_sim.pictures.curves import Axis, Curve, curves
 from meshpacs_sim.pictures.curves import Panel as CurvePanel
 from meshpacs_sim.pictures.distributions import Observed, cumulative, lorenz
@@ -97,21 +98,41 @@ def _tradeoffs(summaries: Sequence[Summary]) -> Iterator[Picture]:
 
 
 def _by_rarity(summaries: Sequence[Summary]) -> Iterator[Picture]:
-    """Of contents with the fewest and with the most copies, if there are several."""
+    """Content with the fewest and with the most copies, if there are several: what is found, what
+    that costs, and what it costs while nobody asks.
+    """
     copies = sorted({row.copies for summary in summaries for row in summary.by_copies})
-    if len(copies) < 2:
+    if len(copies) < 2 or len(summaries) > SERIES:
         return
-    panels = []
-    for count in (copies[0], copies[-1]):
-        ways = []
-        for summary in summaries:
-            row = next((row for row in summary.by_copies if row.copies == count), None)
-            way = row and _way(summary, row.retrievable, row.discovered)
-            if way:
-                ways.append(way)
-        panels.append(Panel(f"{count} {'copy' if count == 1 else 'copies'}", ways[:SERIES]))
-    title = "Rare and popular content"
-    yield tradeoff(panels, "rare-and-popular", title, _sure(summaries))
+    ends = (copies[0], copies[-1])
+    told: list[tuple[Summary, list[ByCopies], list[Estimate]]] = []
+    for summary in summaries:
+        rows = [row for row in summary.by_copies if row.copies in ends]
+        costs = [row.messages for row in rows if row.messages]
+        if len(costs) == len(ends):
+            told.append((summary, rows, costs))
+    if not told:
+        return
+    # The dearest way to look for what is rare stands on top.
+    told.sort(key=lambda each: -each[2][0].value)
+    found, cost = [], []
+    for at, count in enumerate(ends):
+        kind = f"{count} {'copy' if count == 1 else 'copies'}"
+        had = [rows[at].retrievable for _, rows, _ in told]
+        known = [rows[at].discovered for _, rows, _ in told]
+        found.append(Marks(kind, had))
+        if had != known:
+            found.append(Marks(f"{kind}: a holder known, online or not", known, hollow=True))
+        cost.append(Marks(kind, [costs[at] for _, _, costs in told]))
+    columns = [
+        Column("queries that\nfound a copy", found, share=True),
+        Column("messages per query,\nof all nodes", cost),
+    ]
+    upkeep = [each for summary, _, _ in told if (each := summary.estimate("upkeep"))]
+    if len(upkeep) == len(told):
+        columns.append(Column("upkeep: messages per\nnode and hour", [Marks("", upkeep)]))
+    names = [summary.group.search for summary, _, _ in told]
+    yield beside("rare-and-popular", "Rare and popular content", names, columns)
 
 
 def _sure(summaries: Sequence[Summary]) -> float:

@@ -32,16 +32,17 @@ HEADS = {
 }
 
 
-def report(results: Path, out: Path) -> None:
+def report(results: Path, out: Path, *, manifest: bool = True) -> None:
     """Write the page about a folder that `run` or `sweep` has written.
 
-    The same results give the same bytes.
+    The same results give the same bytes; without the manifest, which tells when and where they
+    were made, so does the same scenario.
 
     Raises:
         LocalFault: there are no results, or the page cannot be written.
         Damaged: a table cannot be read.
     """
-    made = html_of(Gathered.load(results))
+    made = html_of(Gathered.load(results), manifest=manifest)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_bytes(made)
@@ -49,7 +50,7 @@ def report(results: Path, out: Path) -> None:
         raise LocalFault(f"{out} cannot be written: {error}.", "Name another --out.") from error
 
 
-def html_of(gathered: Gathered) -> bytes:
+def html_of(gathered: Gathered, *, manifest: bool = True) -> bytes:
     """The page."""
     summaries = [summary_of(group) for group in gathered.groups]
     pictures = pictures_of(gathered, summaries)
@@ -62,8 +63,9 @@ def html_of(gathered: Gathered) -> bytes:
         ("messages", "Messages by type", _kinds(summaries)),
         ("scenario", "Scenario", _scenario(gathered)),
         ("how", "How it was measured", _how()),
-        ("manifest", "Manifest", _manifest(gathered)),
     ]
+    if manifest:
+        sections.append(("manifest", "Manifest", _manifest(gathered)))
     opening = page.paragraphs(gathered.about) + _cautions(cautions_of(gathered, summaries))
     closing = page.paragraphs("Made by meshpacs-sim. Nothing here is loaded from elsewhere.")
     return page.page(gathered.name, sections, opening, closing)
@@ -145,12 +147,13 @@ def _by_copies(summaries: Sequence[Summary]) -> str:
             plain(row.queries),
             _told(row.retrievable, share=True),
             _told(row.discovered, share=True),
+            _told(row.messages),
         ]
         for each in summaries
         for row in each.by_copies
     ]
-    heads = ["", "copies", "queries", "could be had", "discovered"]
-    return page.table(Table("Success by number of copies, online or not", heads, rows))
+    heads = ["", "copies", "queries", "could be had", "discovered", HEADS["messages"]]
+    return page.table(Table("By number of copies, online or not", heads, rows))
 
 
 def _kinds(summaries: Sequence[Summary]) -> str:

@@ -44,6 +44,8 @@ class ByCopies:
     queries: int
     discovered: Estimate
     retrievable: Estimate
+    messages: Estimate | None
+    """Per query; None if none was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,8 +285,18 @@ def _by_copies(runs: _Runs) -> list[ByCopies]:
         discovered, retrievable = runs.share(tried), runs.share(had)
         assert discovered is not None
         assert retrievable is not None
-        queries = sum(map(len, tried))
-        rows.append(ByCopies(copies, queries, discovered.estimate, retrievable.estimate))
+        cost = runs.mean(
+            [run.cost("messages", these) for run, these in zip(runs, among, strict=True)]
+        )
+        rows.append(
+            ByCopies(
+                copies,
+                sum(map(len, tried)),
+                discovered.estimate,
+                retrievable.estimate,
+                _from_0(cost.estimate) if cost else None,
+            )
+        )
     return rows
 
 

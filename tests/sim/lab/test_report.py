@@ -168,16 +168,25 @@ def test_every_picture_that_the_results_have_something_for_is_drawn(outline: Out
     assert "simulated time (hours)" in told["Availability over time"]
 
 
-def test_rare_and_popular_content_of_one_run_stand_above_each_other() -> None:
+def test_rare_and_popular_content_stand_beside_each_other_each_with_its_own_cost() -> None:
+    def costing(rare: int, popular: int) -> Any:
+        some = queries(8, messages=[rare, popular] * 4, retrievable=[False, True] * 4)
+        return tables(some, kinds=[("search", "Ask", 40, 4_000), ("upkeep", "all", 70, 700)])
+
     runs = [
-        (run(tables(queries(8)), scenario(1)), {"search": 1}),
-        (run(tables(queries(8)), scenario(1, search=AskBall())), {"search": 2}),
+        (run(costing(20, 4), scenario(1)), {"search": 1}),
+        (run(costing(300, 2), scenario(1, search=AskBall())), {"search": 2}),
     ]
     whole = Gathered.of(runs)
     first = next(pictures_of(whole, [summary_of(group) for group in whole.groups]))
     assert first.name == "rare-and-popular"
-    assert first.told.startswith("1 copy. everyone: 100 %")
-    assert "3 copies. everyone" in first.told
+    dear, cheap = first.told.split(" everyone: ")
+    assert dear.startswith("ball: queries that found a copy, 1 copy 0 %")
+    assert "1 copy: a holder known, online or not 100 %" in dear
+    assert "messages per query, of all nodes, 1 copy 300;" in dear
+    assert "messages per query, of all nodes, 3 copies 2;" in dear
+    assert "messages per query, of all nodes, 1 copy 20;" in cheap
+    assert "upkeep: messages per node and hour 7 " in cheap
 
 
 NOTHING = tables(queries(0), moments=(), kinds=())
@@ -188,6 +197,14 @@ def test_results_of_nothing_make_a_page_all_the_same() -> None:
     Outline(page)
     assert "There is nothing to draw." in page
     assert "No message was sent." in page
+
+
+def test_without_the_manifest_a_page_tells_neither_when_nor_where() -> None:
+    one, other = gathered(tables()), gathered(tables())
+    other.manifests[0]["started"] = "2001-02-03T04:05:06+00:00"  # type: ignore[index]
+    assert html_of(one) != html_of(other)
+    assert html_of(one, manifest=False) == html_of(other, manifest=False)
+    assert b"Manifest" not in html_of(one, manifest=False)
 
 
 def test_a_folder_becomes_a_file(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
+from meshpacs_sim.pictures.beside import Column, Marks, beside
 from meshpacs_sim.pictures.curves import Axis, Curve, Shade, curves
 from meshpacs_sim.pictures.curves import Panel as Strip
 from meshpacs_sim.pictures.distributions import Observed, cumulative, lorenz
@@ -56,6 +57,18 @@ def some_latencies() -> Picture:
 
 
 @cache
+def some_rows() -> Picture:
+    shares = [proportion_of(hits, 100) for hits in (10, 60)]
+    known = Marks("rare: a holder known", [proportion_of(90, 100)] * 2, hollow=True)
+    columns = [
+        Column("found", [Marks("rare", shares), known, Marks("popular", shares[::-1])], share=True),
+        Column("messages", [Marks("rare", [about(7), about(9_000)])]),
+        Column("upkeep\nan hour", [Marks("", [about(0), about(3)])]),
+    ]
+    return beside("rows", "Beside", ["flood", "index"], columns)
+
+
+@cache
 def some_loads() -> Picture:
     series = [("all", [5, 5, 5]), ("index", [0, 0, 9])]
     return lorenz("load", "Load", [("", series)], "messages received")
@@ -77,7 +90,7 @@ def test_the_same_numbers_give_the_same_bytes_in_another_process() -> None:
     assert told.stdout.strip() == hashlib.sha256(some_loads().svg()).hexdigest()
 
 
-@pytest.mark.parametrize("draw", [some_curves, some_latencies, some_loads])
+@pytest.mark.parametrize("draw", [some_curves, some_latencies, some_rows, some_loads])
 def test_the_same_numbers_give_the_same_bytes_twice(draw: Any) -> None:
     picture, other = draw(), draw.__wrapped__()  # drawn before, and drawn anew
     assert picture.svg() == other.svg() == picture.svg()
@@ -91,6 +104,18 @@ def test_a_file_names_neither_a_date_nor_a_program() -> None:
     assert b"Software" not in some_curves().png(50)
 
 
+def test_a_row_is_told_across_its_columns_and_what_costs_nothing_is_written() -> None:
+    told = some_rows().told
+    assert told.startswith(
+        "flood: found, rare 10.0 % (5.5 % to 17.4 %); found, rare: a holder known"
+    )
+    assert "index: found, rare 60.0 %" in told
+    assert "upkeep an hour 0. index" in told
+    axes = some_rows().figure.axes
+    assert [text.get_text() for text in axes[2].texts] == ["0", "3"]
+    assert [text.get_text() for text in axes[1].texts] == ["7", "9\N{NARROW NO-BREAK SPACE}000"]
+
+
 # ---------------------------------------------------------------- in a page
 
 
@@ -100,6 +125,7 @@ def test_pictures_in_one_page_share_no_name_and_refer_only_to_their_own() -> Non
         some_curves(),
         some_curves("other"),
         some_latencies(),
+        some_rows(),
         some_loads(),
     ]
     seen: set[str] = set()
