@@ -20,7 +20,7 @@ from meshpacs_sim.pictures.sheet import (
     sheet,
 )
 from meshpacs_sim.statistics.inequality import gini_of, lorenz_of
-from meshpacs_sim.statistics.intervals import Floats, Numbers
+from meshpacs_sim.statistics.intervals import Floats, Numbers, floats
 
 STEPS = 400
 """Points of one curve at most: more are not seen at this size, and make a page heavy."""
@@ -67,8 +67,15 @@ def cumulative(
             each.set_ylim(0, 102)
             percents(each.yaxis)
             each.set_ylabel("share of all queries")
-        if logarithmic and all(np.min(values) > 0 for values in held):
-            axes[0].set_xscale("log")
+        if logarithmic and end > 0:
+            least = min(float(np.min(values)) for values in held)
+            if least > 0:
+                axes[0].set_xscale("log")
+            else:  # what is known at once has a place, too
+                every = np.concatenate([floats(values) for values in held])
+                above = float(every[every > 0].min())
+                axes[0].set_xscale("symlog", linthresh=above, linscale=AT_ONCE)
+                axes[0].set_xlim(left=0)
             powers_of_ten(axes[0].xaxis)
         else:
             axes[0].set_xlim(left=0)
@@ -78,6 +85,11 @@ def cumulative(
         (f"{head}. " if head else "") + " ".join(map(_words, series)) for head, series in panels
     )
     return Picture(name, title, f"{label}. {told}", figure)
+
+
+AT_ONCE = 0.3
+"""On a logarithmic axis that begins at 0, how far the least other value is from it, in powers of
+ten."""
 
 
 def lorenz(

@@ -116,6 +116,15 @@ def test_a_row_is_told_across_its_columns_and_what_costs_nothing_is_written() ->
     assert [text.get_text() for text in axes[1].texts] == ["7", "9\N{NARROW NO-BREAK SPACE}000"]
 
 
+def test_what_is_known_at_once_has_a_place_on_a_logarithmic_axis() -> None:
+    series = [Observed("digests", [0, 0, 2], 4), Observed("walkers", [30, 400_000], 4)]
+    picture = cumulative("latency", "Latency", [("", series)], "ms", logarithmic=True)
+    (axes,) = picture.figure.axes
+    zero, two, hundred = (axes.transData.transform((x, 0))[0] for x in (0, 2, 100))
+    assert axes.get_xscale() == "symlog"
+    assert zero < two < hundred < axes.transData.transform((400_000, 0))[0]
+
+
 # ---------------------------------------------------------------- in a page
 
 
