@@ -15,7 +15,7 @@ from meshpacs_sim.planning.hours import HOW, Spans, Together, opening, shifted, 
 from meshpacs_sim.world.modalities import CODES
 
 SITES_MOST = 40
-"""Sites of one plan. A guess: the engine's week of forty takes a quarter of an hour."""
+"""Sites of one plan. A guess: the engine takes two minutes for a weekday of forty (measured)."""
 
 FILE_MOST = 1 << 20
 """Bytes of a file: sites have a dozen lines."""
