@@ -74,6 +74,23 @@ def test_availability_is_the_overlap_of_opening_hours() -> None:
     )
 
 
+def test_a_study_of_this_morning_can_be_had_in_the_evening_where_its_copy_has_arrived() -> None:
+    made = plan(
+        site("A", "Mon 08:00-12:00", studies_a_day=60, partner="C"),
+        site("B", questions_a_day=60),
+        site("C"),
+        elsewhere_percent=100,
+        recent_percent=100,
+    )
+    work, together = Work(made, 0), made.together
+    noon = 720 * MINUTE_US
+    for copies, awaited in ((1, Had.NOT), (2, Had.AT_ONCE)):
+        course = course_of(work, together, copies, ByHours(together), nothing_standing)
+        evening = [each.had for each in course.outcomes if each.question.when >= noon]
+        assert evening
+        assert set(evening) == {awaited}
+
+
 def test_later_ends_at_the_askers_midnight_by_its_own_clock() -> None:
     sites = (
         site("B", "Mon 16:00-24:00", studies_a_day=1),

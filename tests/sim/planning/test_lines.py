@@ -43,6 +43,15 @@ def test_a_line_is_shared_and_the_narrower_end_decides() -> None:
     assert lines.wait_of(0) == 0
 
 
+def test_two_senders_share_what_their_receiver_takes() -> None:
+    wide = site("A", studies_a_day=1), site("C", studies_a_day=1)
+    made = plan(*wide, site("B", questions_a_day=1) | {"down_mbit": 1})
+    lines = Lines(made, made.together, nothing_standing)
+    first, second = (lines.begin(COPY, src, src, 2, MINUTE) for src in (0, 1))
+    lines.advance(5)
+    assert [first.done, second.done] == [0, 1]
+
+
 def test_nothing_goes_to_a_site_that_is_closed_and_who_waits_behind_it_is_not_held_up() -> None:
     lines = narrow()
     closed = lines.begin(COPY, 1, 0, 2, MINUTE)
