@@ -15,7 +15,8 @@ def keys(table: str) -> None:
     """Tell every key of a scenario file; of one TABLE only, as mesh or search."""
     found = [each for each in tables() if each.table.startswith(table)]
     if not found:
-        raise click.UsageError(f"there is no table {table}")
+        names = dict.fromkeys(each.table.partition(",")[0] for each in tables() if each.table)
+        raise click.UsageError(f"there is no table {table}; there are {', '.join(names)}")
     for each in found:
         click.echo(f"[{each.table}]" if each.table else "At the top")
         click.echo(textwrap.fill(each.about, WIDTH))

@@ -11,7 +11,7 @@ from meshpacs_sim.lab import reproduced as pages
 from meshpacs_sim.reproductions.catalogue import NAMES, reproduced
 
 
-@click.command()
+@click.command(epilog=f"Names: {', '.join(NAMES)}.")
 @click.argument("names", nargs=-1, type=click.Choice(NAMES), metavar="[NAME]…")
 @click.option(
     "--out",
@@ -23,7 +23,7 @@ from meshpacs_sim.reproductions.catalogue import NAMES, reproduced
 def reproduce(names: tuple[str, ...], out: Path) -> int:
     """Find published and analytic results again: all of them, or those that are named.
 
-    Takes minutes. Exits 1 if a value was not found again.
+    All together take some minutes. Exits 1 if a value was not found again.
     """
     made = []
     chosen = [name for name in NAMES if name in names] or list(NAMES)

@@ -17,7 +17,7 @@ from meshpacs_sim.lab.scenario import Scenario
 @options.out
 @options.form
 @click.option("--seed", type=click.IntRange(0, (1 << 63) - 1), help="Instead of the file's.")
-@click.option("--anew", is_flag=True, help="Run it though the results are there.")
+@click.option("--anew", is_flag=True, help="In place of the results that are there.")
 def run(scenario: Path, out: Path | None, form: Format, seed: int | None, *, anew: bool) -> int:
     """Run a scenario once, and keep its tables and its manifest in a folder.
 
@@ -26,7 +26,7 @@ def run(scenario: Path, out: Path | None, form: Format, seed: int | None, *, ane
     asked, folder = Scenario.load(scenario), options.folder_for(scenario, out)
     if seed is not None:
         asked = asked.vary({"seed": seed})
-    if running.is_kept(asked, folder) and not anew:
+    if running.is_kept(asked, folder, anew=anew):
         click.echo(f"{folder} has the results already; --anew runs it again")
         return 0
     with shown("queries") as meter:

@@ -66,11 +66,7 @@ def watts_strogatz(size: int, degree: int, rewired: float, seed: int) -> Csr:
     Raises:
         ValueError: an odd degree, one above half the nodes, or no probability.
     """
-    if degree % 2 or not 0 < degree <= size // 2 or not 0 <= rewired <= 1:
-        raise ValueError(
-            f"a small world of {size} nodes needs an even degree up to {size // 2}, not {degree}, "
-            f"and a probability from 0 to 1, not {rewired}"
-        )
+    check_small_world(size, degree, rewired)
     chance = Chance(seed, b"watts_strogatz")
     here = np.tile(np.arange(size), degree // 2)
     there = (here + np.repeat(np.arange(1, degree // 2 + 1), size)) % size
@@ -91,3 +87,16 @@ def watts_strogatz(size: int, degree: int, rewired: float, seed: int) -> Csr:
         taken = np.sort(np.concatenate((taken, drawn[good])))
         waiting = waiting[~good]
     raise ValueError(f"edges of a small world found no free end in {ROUNDS} rounds (seed {seed})")
+
+
+def check_small_world(size: int, degree: int, rewired: float) -> None:
+    """Check what `watts_strogatz` takes.
+
+    Raises:
+        ValueError: an odd degree, one above half the nodes, or no probability.
+    """
+    if degree % 2 or not 0 < degree <= size // 2 or not 0 <= rewired <= 1:
+        raise ValueError(
+            f"a small world of {size} nodes needs an even degree up to {size // 2}, not {degree}, "
+            f"and a probability from 0 to 1, not {rewired}"
+        )

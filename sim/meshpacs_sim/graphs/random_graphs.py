@@ -30,8 +30,7 @@ def regular(size: int, degree: int, seed: int) -> Csr:
     Raises:
         ValueError: no such graph exists, or none was found.
     """
-    if size * degree % 2 or not 0 < degree < size or (degree == 1 and size > 2):
-        raise ValueError(f"no connected graph of {size} nodes has degree {degree} everywhere")
+    check_regular(size, degree)
     name = f"regular({size},{degree},seed={seed})"
     if degree == 2:
         order = Chance(seed, b"regular/ring").order("shuffle", size)
@@ -45,6 +44,16 @@ def regular(size: int, degree: int, seed: int) -> Csr:
             if connected(found):
                 return found
     raise ValueError(f"no connected regular graph found in {TRIES} tries (seed {seed})")
+
+
+def check_regular(size: int, degree: int) -> None:
+    """Check that there is a connected graph in which so many nodes have this degree.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if size * degree % 2 or not 0 < degree < size or (degree == 1 and size > 2):
+        raise ValueError(f"no connected graph of {size} nodes has degree {degree} everywhere")
 
 
 def erdos_renyi(size: int, mean_degree: float, seed: int) -> Csr:

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -82,7 +82,15 @@ def read(kind: type, table: object, path: str = "", top: Mapping[str, Any] | Non
     try:
         return kind(**values)
     except ValueError as error:
-        raise Misfit(path, str(error)) from error
+        raise _of_a_key(path, str(error), known) from error
+
+
+def _of_a_key(path: str, reason: str, known: list[str]) -> Misfit:
+    """A dataclass's own refusal; where it begins with one of its keys, that key's."""
+    key, colon, rest = reason.partition(": ")
+    if not colon or key not in known:
+        return Misfit(path, reason)
+    return Misfit(_join(path, key), rest if rest.startswith("is ") else f"is wrong: {rest}")
 
 
 def dump(value: Any, kind: Any = None) -> dict[str, Any]:
@@ -122,7 +130,12 @@ def _value(hint: Any, value: object, path: str, top: Mapping[str, Any]) -> Any:
     try:
         return msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
-        raise Misfit(path, _plain(str(error))) from error
+        told, words = _plain(str(error)), get_args(hint)
+        if get_origin(hint) is Literal:
+            near = difflib.get_close_matches(str(value), words, n=1)
+            mend = f"Did you mean {near[0]}? " if near else ""
+            raise Misfit(path, told, f"{mend}It is one of {', '.join(words)}.") from error
+        raise Misfit(path, told) from error
 
 
 def _chosen(choice: OneOf, value: object, path: str, top: Mapping[str, Any]) -> Any:
@@ -138,8 +151,15 @@ def _chosen(choice: OneOf, value: object, path: str, top: Mapping[str, Any]) -> 
         near = difflib.get_close_matches(str(word), catalogue, n=1)
         with_ = f' with {choice.by} = "{top.get(choice.by)}"' if choice.by in top else ""
         mend = f"Did you mean {near[0]}? {kinds}" if near else kinds
+        mend += _elsewhere(choice, str(word))
         raise Misfit(here, f"cannot be {word!r}{with_}", mend)
     return read(catalogue[word], rest, path, top)
+
+
+def _elsewhere(choice: OneOf, word: str) -> str:
+    """With what the word that does not fit would."""
+    fitting = [other for other, catalogue in choice.others.items() if word in catalogue]
+    return f' {word} takes {choice.by} = "{fitting[0]}", at the top of the file.' if fitting else ""
 
 
 _WORDS = {
@@ -167,11 +187,15 @@ def _join(path: str, key: str) -> str:
 
 def explained(misfit: Misfit, file: str, text: str = "", whole: str = "the scenario") -> LocalFault:
     """The fault that a person is told; with the line, where the text has that key."""
-    line = line_of(misfit.path, text)
+    # What two tables make impossible together is said of the whole: its words name the first.
+    named = _NAMED.search(misfit.what)
+    path = misfit.path or (named[1] or named[2] if named else "")
+    line = line_of(path, text)
     place = f"{file}, line {line}" if line else file
     return LocalFault(f"{place}: {misfit.path or whole} {misfit.what}.", misfit.mend)
 
 
+_NAMED = re.compile(r"\bthe table (\w+)|\b([a-z_]+(?:\.[a-z_]+)+)")
 _HEAD = re.compile(r"^\s*\[{1,2}([^\]]+)\]{1,2}\s*(?:#.*)?$")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+)\s*=")
 

@@ -106,7 +106,7 @@ def _default(each: "Field[Any]", hint: Any) -> str:
         value = each.default_factory()
     choice = form.one_of(hint)
     if choice is not None:
-        return f'{choice.key} = "{PLAIN if value is None else choice.word(value)}"'
+        return f'{{ {choice.key} = "{PLAIN if value is None else choice.word(value)}" }}'
     return toml.value(msgspec.to_builtins(value))
 
 

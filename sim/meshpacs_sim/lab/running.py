@@ -114,8 +114,10 @@ def keep(files: dict[str, bytes], folder: Path) -> None:
         raise LocalFault(f"{folder} cannot be written: {error}.", "Name another --out.") from error
 
 
-def is_kept(scenario: Scenario, folder: Path) -> bool:
+def is_kept(scenario: Scenario, folder: Path, *, anew: bool = False) -> bool:
     """Whether the results of this very scenario, by this very program, lie there whole.
+
+    With `anew` no results are good enough, and those of another scenario may be replaced.
 
     Raises:
         LocalFault: there is something else.
@@ -127,11 +129,13 @@ def is_kept(scenario: Scenario, folder: Path) -> bool:
         raise LocalFault(
             f"{folder} has files, but no manifest of results.", "Name another folder by --out."
         )
+    if anew:
+        return False
     if told.get("digest") != scenario.digest:
         how = differences(str(told.get("scenario")), scenario) or "a file that it names has changed"
         raise LocalFault(
             f"{folder} holds the results of another scenario, {told.get('name')!r}: {how}.",
-            "Name another folder by --out, or remove that one.",
+            "Name another folder by --out, or remove that one; `run --anew` replaces it.",
         )
     return not told.get("interrupted") and told.get("code") == manifest.code()
 

@@ -19,7 +19,7 @@ from meshpacs_sim.lab.form import Misfit, OneOf
 from meshpacs_sim.lab.harming import HARM, Adversaries, Nobody
 from meshpacs_sim.lab.placing import LEFT, PLACED, SHELVES, Counted, Unchanged
 from meshpacs_sim.lab.searching import ENGINE, KERNEL, PLAIN
-from meshpacs_sim.lab.shapes import TOPOLOGIES, Regular, Topology
+from meshpacs_sim.lab.shapes import TOPOLOGIES, Regular, Snap, Topology, check
 from meshpacs_sim.lab.work import WORK, Work, Workload
 from meshpacs_sim.strategies.placement import Placement
 from meshpacs_sim.strategies.replication import Replication
@@ -51,6 +51,18 @@ class Mesh:
     """`frozen`: the topology's links, which are made again where they fail. `own`: the engine makes
     and mends its links itself, as at clinics; of the topology only the size counts, and a warm-up
     of 130 s lets it settle."""
+
+    def __post_init__(self) -> None:
+        """Check that there is such an overlay.
+
+        Raises:
+            ValueError: no such topology has so many nodes.
+        """
+        if self.overlay == "frozen":
+            try:
+                check(self.topology, self.size)
+            except ValueError as error:
+                raise ValueError(f"topology: {error}; mesh.size is {self.size:,}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,21 +178,22 @@ class Scenario:
             object.__setattr__(self, "search", kinds[PLAIN]())
         if self.fidelity == "engine" and self.mesh.size > ENGINE_NODES:
             raise ValueError(
-                f"has mesh.size {self.mesh.size}, and the engine is good for {ENGINE_NODES} nodes; "
-                'fidelity = "kernel" is for more'
+                f"has mesh.size {self.mesh.size:,}, and the engine is good for {ENGINE_NODES:,} "
+                'nodes; fidelity = "kernel" is for more'
             )
         if self.fidelity == "kernel":
             self._check_kernel()
         if not isinstance(self.workload, Workload) and self.content != Content():
             raise ValueError("has a table content, and a workload that says itself who holds what")
-        self.content.check(self.mesh.size)
+        if not isinstance(self.mesh.topology, Snap):  # its file tells how many nodes there are
+            self.content.check(self.mesh.size)
 
     def _check_kernel(self) -> None:
         only = {
             'mesh.overlay = "own"': self.mesh.overlay == "own",
             "the table links": self.links != Conditions(),
             "the table adversaries": self.adversaries != Nobody(),
-            "roads.model beside uniform and constant": not isinstance(
+            "a roads.model that is neither uniform nor constant": not isinstance(
                 self.roads, Latency | Constant
             ),
         }
@@ -342,5 +355,5 @@ def _digest_of(file: Path) -> str:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
         raise LocalFault(
-            f"{file} cannot be read: {error}.", "Name a file that is there."
+            f"{file} cannot be read: {error.strerror or error}.", "Name a file that is there."
         ) from error

@@ -111,9 +111,17 @@ class Grid:
 
     def built(self, size: int, seed: int) -> Csr:  # noqa: ARG002
         """No chance in it."""
+        self.check(size)
+        return lattices.grid(self.width, size // self.width, wrap=self.wrap)
+
+    def check(self, size: int) -> None:
+        """Check that rows are full.
+
+        Raises:
+            ValueError: they are not.
+        """
         if size % self.width:
             raise ValueError(f"a grid {self.width} wide cannot have {size} nodes")
-        return lattices.grid(self.width, size // self.width, wrap=self.wrap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +139,19 @@ class Complete:
 
     def built(self, size: int, seed: int) -> Csr:  # noqa: ARG002
         """No chance in it."""
+        self.check(size)
+        return lattices.complete(size)
+
+    def check(self, size: int) -> None:
+        """Check that there is memory for it.
+
+        Raises:
+            ValueError: it has too many nodes.
+        """
         if size > COMPLETE_NODES:
             raise ValueError(
                 f"a complete graph has at most {COMPLETE_NODES} nodes here, not {size}"
             )
-        return lattices.complete(size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +176,25 @@ class Snap:
     def built(self, size: int, seed: int) -> Csr:  # noqa: ARG002
         """As it is in the file."""
         return largest(read_snap(Path(self.file)).csr)
+
+
+def check(topology: Topology, size: int) -> None:
+    """Check what a topology can be made of, without making it.
+
+    Raises:
+        ValueError: there is none of so many nodes.
+    """
+    match topology:
+        case Regular(degree):
+            random_graphs.check_regular(size, degree)
+        case SmallWorld(degree, rewired):
+            lattices.check_small_world(size, degree, rewired)
+        case Grid():
+            topology.check(size)
+        case Complete():
+            topology.check(size)
+        case _:
+            pass  # nearly any number of nodes will do; what does not is refused when it is built
 
 
 TOPOLOGIES: Mapping[str, type] = {

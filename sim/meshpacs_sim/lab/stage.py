@@ -19,6 +19,7 @@ from meshpacs.model.ids import SECOND, Micros
 from meshpacs_sim.graphs.csr import Csr
 from meshpacs_sim.lab.placing import grown
 from meshpacs_sim.lab.scenario import ENGINE_NODES, Content, Scenario
+from meshpacs_sim.lab.shapes import Snap
 from meshpacs_sim.lab.work import Clinical, Diary, Workload
 from meshpacs_sim.strategies.placement import Placement
 from meshpacs_sim.strategies.replication import Replication
@@ -84,6 +85,13 @@ class Stage:
                 f"The mesh has {built.size} nodes, and the engine is good for {ENGINE_NODES}.",
                 'Use fidelity = "kernel".',
             )
+        if isinstance(mesh.topology, Snap):
+            try:
+                self.scenario.content.check(built.size)
+            except ValueError as error:
+                raise LocalFault(
+                    f"The scenario {error}.", "Change it, or the edge list."
+                ) from error
         return built
 
     @cached_property

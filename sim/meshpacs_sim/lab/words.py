@@ -8,6 +8,7 @@ from typing import Any
 from meshpacs_sim.lab.grids import Grid, brief, seeds_of
 from meshpacs_sim.lab.harming import Nobody
 from meshpacs_sim.lab.scenario import Content, Scenario
+from meshpacs_sim.lab.shapes import Snap
 from meshpacs_sim.lab.work import Workload
 from meshpacs_sim.strategies.placement import Placement
 from meshpacs_sim.strategies.replication import Replication
@@ -36,7 +37,9 @@ def _sentences(scenario: Scenario) -> Iterator[str]:
         if scenario.fidelity == "engine"
         else "compiled arrays"
     )
-    yield f"Mesh: {mesh.size:,} nodes, simulated by {how}. {_overlay(scenario)}"
+    of_file = isinstance(mesh.topology, Snap) and mesh.overlay == "frozen"
+    nodes = "the nodes of a file" if of_file else f"{mesh.size:,} nodes"
+    yield f"Mesh: {nodes}, simulated by {how}. {_overlay(scenario)}"
     yield f"Search: {in_words(scenario.search)}"
     if isinstance(scenario.workload, Workload):
         yield _drawn(scenario.content)
@@ -56,7 +59,8 @@ def _drawn(content: Content) -> str:
         if not content.zipf
         else f"the i-th is asked for as often as 1 / i^{content.zipf:g} (Zipf)"
     )
-    held = f"each held by {_copies(content.copies)} drawn nodes"
+    noun = "node" if content.copies == (1,) else "nodes"
+    held = f"each held by {_copies(content.copies)} drawn {noun}"
     if isinstance(content.placement, Placement):
         held = f"with copies at drawn nodes; {popular}. {in_words(content.placement)}"
     else:
@@ -98,7 +102,10 @@ def _varied(swept: Grid) -> str:
     told = "; ".join(f"{key}: {', '.join(each)}" for key, each in values.items())
     seeds = seeds_of(swept.points)
     listed = f"{len(seeds)} seeds ({_some(seeds)})" if len(seeds) > 1 else f"seed {seeds[0]}"
-    return f"Sweep: {len(swept.points):,} runs over {told or 'nothing else'}, with {listed}."
+    instead = " in place of what is said above" if told else ""
+    return (
+        f"Sweep: {len(swept.points):,} runs over {told or 'nothing else'}{instead}, with {listed}."
+    )
 
 
 def in_words(value: Any) -> str:

@@ -109,7 +109,7 @@ def test_adversaries_ask_nothing_and_cost_the_others_no_found_copy_that_is_not_t
     ("more", "said"),
     [
         ({"links": {"loss_ppm": 5}}, "the table links, which takes fidelity"),
-        ({"roads": {"model": "lognormal"}}, "roads.model beside uniform and constant"),
+        ({"roads": {"model": "lognormal"}}, "roads.model that is neither uniform nor constant"),
         ({"adversaries": {"kind": "drop"}}, "the table adversaries"),
         ({"mesh": {"overlay": "own"}}, 'mesh.overlay = "own", which takes'),
     ],
@@ -123,7 +123,7 @@ def test_the_kernel_refuses_what_it_does_not_imagine(more: dict[str, Any], said:
     ("more", "said"),
     [
         ({"churn": {"model": "sessions", "lengths": "pareto"}}, "pareto shape is from 1.2"),
-        ({"links": {"lines": [{"down_bps": -1}]}}, "down_bps: -1 is less than 0"),
+        ({"links": {"lines": [{"down_bps": -1}]}}, "down_bps is wrong: -1 is less than 0"),
         (
             {"links": {"lines": [{"sideways_bps": 1}]}},
             r"links.lines\[0\].sideways_bps is not known",

@@ -43,6 +43,22 @@ def test_run_keeps_tables_and_a_manifest_and_does_not_repeat_itself(
     assert "another scenario" in capsys.readouterr().err
 
 
+def test_a_changed_scenario_is_run_in_place_of_the_old_one_by_anew_but_no_other_folder(
+    scenario: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["run", scenario]) == 0
+    Path(scenario).write_text(SCENARIO.replace("size = 4", "size = 5"), encoding="utf-8")
+    assert main.run(["run", scenario]) == main.BROKEN
+    assert "mesh.size was 4, is 5" in (told := capsys.readouterr().err)
+    assert "`run --anew` replaces it" in told
+    assert main.run(["run", scenario, "--anew"]) == 0
+    assert "size = 5" in Path("results/four/scenario.toml").read_text(encoding="utf-8")
+    Path("mine").mkdir()
+    Path("mine/letter.txt").write_text("dear", encoding="utf-8")
+    assert main.run(["run", scenario, "--anew", "--out", "mine"]) == main.BROKEN
+    assert Path("mine/letter.txt").exists()
+
+
 def test_sweep_runs_what_is_missing(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["sweep", scenario, "--jobs", "1", "--format", "csv"]) == 0
     assert "results/four-sweep: 2 runs" in capsys.readouterr().out

@@ -7,10 +7,21 @@ import pytest
 from meshpacs.model.errors import LocalFault
 from meshpacs_sim.lab.keys import block, markdown, rewrite, tables
 from meshpacs_sim.lab.scenario import Content, Mesh, Scenario
-from meshpacs_sim.lab.shapes import TOPOLOGIES, Grid
+from meshpacs_sim.lab.shapes import TOPOLOGIES, Complete, Grid, Regular, SmallWorld, Topology
 from meshpacs_sim.lab.stage import Stage
 
 ROOT = Path(__file__).parents[3]
+
+TOO_FEW = pytest.mark.parametrize(
+    ("topology", "size", "said"),
+    [
+        (Regular(7), 5, "no connected graph of 5 nodes has degree 7"),
+        (Regular(3), 5, "no connected graph of 5 nodes has degree 3"),
+        (SmallWorld(5), 60, "an even degree up to 30, not 5"),
+        (Grid(3), 10, "a grid 3 wide cannot have 10 nodes"),
+        (Complete(), 2001, "at most 2000 nodes here, not 2001"),
+    ],
+)
 
 GOOD = """
 name = "Ten"
@@ -56,8 +67,26 @@ def test_a_file_says_what_it_says_and_defaults_say_the_rest(tmp_path: Path) -> N
         ('"grid"', '"gird"', "line 9: mesh.topology.kind cannot be 'gird'. Did you mean grid?"),
         ('"ball"', '"walkers"', "search.strategy cannot be 'walkers'"),
         ('kind = "grid"', "", "line 8: mesh.topology.kind is missing. It is one of regular,"),
-        ("size = 10", "size = 10_000", "the engine is good for 5000 nodes"),
-        ("[search]", "[content]\ncopies = [11]\n[search]", "has content.copies 11, and only 10"),
+        ("size = 10", "size = 10_000", "line 6: the scenario has mesh.size 10,000, and the engine"),
+        (
+            "[search]",
+            "[content]\ncopies = [11]\n[search]",
+            "line 13: the scenario has content.copies 11, and only 10",
+        ),
+        ("width = 5", "width = 3", "line 8: mesh.topology is wrong: a grid 3 wide cannot have 10"),
+        ("seed = 4", 'fidelity = "kernal"', "Did you mean kernel? It is one of engine, kernel."),
+        ("seed = 4", 'fidelity = "fast"', "is wrong: 'fast'. It is one of engine, kernel."),
+        ('"ball"', '"log_dht"', 'log_dht takes fidelity = "kernel", at the top of the file.'),
+        (
+            "[search]",
+            '[roads]\nmodel = "constant"\none_way_us = -1\n[search]',
+            "line 14: roads.one_way_us is wrong: -1 is less than 0",
+        ),
+        (
+            "[search]",
+            '[workload]\nkind = "clinics"\nhours = [1]\n[search]',
+            "line 14: workload.hours is not 24 numbers",
+        ),
         ("[search]", "[content]\nzipf = nan\n[search]", "content.zipf is nan"),
         ('"ball"\nttl = 2', '"expanding_ring"\nttls = [2, 1]', "line 12: search has ttls [2, 1]"),
         ("[mesh]\n", "[mesh\n", "is not TOML"),
@@ -109,6 +138,25 @@ def test_a_file_is_looked_for_beside_the_scenario_and_its_bytes_count(tmp_path: 
     edges.unlink()
     with pytest.raises(LocalFault, match=r"edges\.txt cannot be read"):
         _ = scenario.digest
+
+
+@TOO_FEW
+def test_what_no_topology_can_be_made_of_is_refused_before_anything_is_run(
+    topology: Topology, size: int, said: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^topology: .*{said}.*; mesh.size is {size:,}$"):
+        Mesh(size, topology)
+    assert Mesh(size, topology, overlay="own").size == size  # then of the topology only that counts
+
+
+def test_an_edge_list_tells_how_many_nodes_can_hold_copies(tmp_path: Path) -> None:
+    edges = tmp_path / "edges.txt"
+    edges.write_text("".join(f"{node} {node + 1}\n" for node in range(99)), encoding="utf-8")
+    tree = {"size": 2, "topology": {"kind": "snap", "file": str(edges)}}
+    held = Stage(Scenario.of({"mesh": tree, "content": {"copies": [100]}})).copies
+    assert len(held.of(0)) == 100
+    with pytest.raises(LocalFault, match=r"has content\.copies 101, and only 100 nodes"):
+        _ = Stage(Scenario.of({"mesh": tree, "content": {"copies": [101]}})).copies
 
 
 @pytest.mark.parametrize("kind", [kind for kind in TOPOLOGIES if kind != "snap"])

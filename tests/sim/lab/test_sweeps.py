@@ -109,8 +109,8 @@ def test_what_was_half_written_or_made_by_another_version_is_done_anew(tmp_path:
 
 
 def test_one_run_that_cannot_be_costs_no_other(tmp_path: Path) -> None:
-    shapes = [{"kind": "regular", "degree": 5}, {"kind": "ring"}]
-    with pytest.raises(LocalFault, match=r"A run failed at mesh\.topology regular"):
+    shapes = [{"kind": "barabasi_albert", "links": 5}, {"kind": "ring"}]
+    with pytest.raises(LocalFault, match=r"A run failed at mesh\.topology barabasi_albert"):
         sweep(TINY, {"mesh.topology": shapes}, out=tmp_path, jobs=1)
     assert len(list(Sweep.load(tmp_path).done())) == 1
 
