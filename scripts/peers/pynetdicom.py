@@ -12,6 +12,7 @@ import pynetdicom
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_role
 
 from peers.content import CLASSES, ROW, SYNTAXES, Row, by_uid, of_study, text
@@ -120,7 +121,18 @@ class Pynetdicom(Peer):
 
     def commit(self, references: Sequence[Reference], *, stay: bool) -> Report:
         """See Peer."""
-        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, self._told)]
+        told, answered = threading.Event(), threading.Event()
+
+        def tell(event: Any) -> tuple[int, None]:
+            told.set()
+            return self._told(event)
+
+        def sent(event: Any) -> None:
+            # pynetdicom breaks if it is released between a report and its answer.
+            if told.is_set() and isinstance(event.pdu, P_DATA_TF):
+                answered.set()
+
+        handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, tell), (evt.EVT_PDU_SENT, sent)]
         association = self._associate(COMMITMENT, evt_handlers=handlers)
         data = Dataset()
         data.TransactionUID = generate_uid()
@@ -135,6 +147,7 @@ class Pynetdicom(Peer):
             raise Failed("no report") from None
         finally:
             if stay:
+                answered.wait(REPORT_S if told.is_set() else 0)
                 association.release()
 
     def _told(self, event: Any) -> tuple[int, None]:
