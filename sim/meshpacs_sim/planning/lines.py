@@ -140,11 +140,6 @@ class Lines:
         return True
 
 
-def nothing_standing(site: int, hour: int) -> tuple[int, int]:  # noqa: ARG001
-    """Lines of which images have all."""
-    return 0, 0
-
-
 def total(loads: Sequence[Sequence[Load]]) -> int:
     """All bytes of one way of all lines."""
     return sum(load.fetched + load.copied for site in loads for load in site)

@@ -9,11 +9,10 @@ from meshpacs_sim.planning.asked import ByEngine, ByHours, asked
 from meshpacs_sim.planning.course import Course, Had, course_of
 from meshpacs_sim.planning.hours import MINUTE_US, with_always
 from meshpacs_sim.planning.kept import Kept
-from meshpacs_sim.planning.lines import nothing_standing
 from meshpacs_sim.planning.plan import Plan
 from meshpacs_sim.planning.reach import Reach
 from meshpacs_sim.planning.work import Work
-from tests.sim.planning.invented import plan, site, unlike
+from tests.sim.planning.invented import nothing_standing, plan, site, unlike
 
 
 def quiet(done: int, of: int) -> None:

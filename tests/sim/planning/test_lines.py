@@ -4,9 +4,9 @@ import pytest
 
 from meshpacs_sim.planning.asked import ByHours
 from meshpacs_sim.planning.course import course_of
-from meshpacs_sim.planning.lines import COPY, FETCH, Lines, nothing_standing, total
+from meshpacs_sim.planning.lines import COPY, FETCH, Lines, total
 from meshpacs_sim.planning.work import Work
-from tests.sim.planning.invented import plan, site, unlike
+from tests.sim.planning.invented import nothing_standing, plan, site, unlike
 
 MINUTE = 7_500_000
 """Bytes that 1 Mbit/s carries in one."""
