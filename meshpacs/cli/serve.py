@@ -27,7 +27,7 @@ from meshpacs.node.config import ConfigFile
 from meshpacs.node.credentials import Keeper
 from meshpacs.node.home import Home
 from meshpacs.node.logs import set_up_logs
-from meshpacs.node.memory import give_back
+from meshpacs.node.memory import give_back, share_arenas
 from meshpacs.node.node import Node, open_node
 from meshpacs.node.worklist import Worklist
 
@@ -57,6 +57,7 @@ async def serve(
         LocalFault: the home is in use, or nothing can listen where it should.
     """
     _allow_files()
+    share_arenas()
     opening = open_node(home, config, only_neighbours=only_neighbours)
     async with opening as node, trio.open_nursery() as watchers:
         await watchers.start(_obey_signals, node, config)

@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,11 +39,45 @@ def resident_kb() -> int:
     return int(line.split()[1])
 
 
+ARENAS_OF_MANY_THREADS = """
+import ctypes, sys, threading
+from meshpacs.node import memory
+
+if sys.argv[1] == "shared":
+    assert memory.share_arenas()
+libc = ctypes.CDLL(None)
+together = threading.Barrier(12)
+
+def allocate():
+    together.wait()
+    libc.malloc(ctypes.c_size_t(1_000))
+    together.wait()
+
+threads = [threading.Thread(target=allocate) for _ in range(12)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc.malloc_stats()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
+@pytest.mark.parametrize("whose", ["shared", "own"])
+def test_threads_of_a_node_share_few_arenas(whose: str) -> None:
+    command = [sys.executable, "-c", ARENAS_OF_MANY_THREADS, whose]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    arenas = sum(line.startswith("Arena ") for line in told.stderr.splitlines())
+    assert (arenas <= memory.ARENAS) == (whose == "shared"), arenas
+
+
 def test_where_the_c_library_cannot_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     assert not memory.trim()
+    assert not memory.share_arenas()
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not memory.trim()
+    assert not memory.share_arenas()
 
 
 async def test_it_is_done_again_and_again(
