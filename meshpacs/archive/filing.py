@@ -54,7 +54,8 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"
     """Another instance has its SOP Instance UID; this one is kept aside."""
     STAGED = "staged"
-    """Durable, and not visible until its selection is adopted."""
+    """Durable, and not visible until its selection is adopted. Only then is the name durable, too:
+    a power cut may take it, and the start after it finds the row without its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,9 @@ def keep_content(tx: Transaction, blobs: Blobs, candidate: Candidate) -> int:
     )  # fmt: skip
     if not added.rowcount:
         return _content_again(tx, blobs, candidate)
-    tx.folders[blobs.place(candidate.file, name)] = None
+    folder = blobs.place(candidate.file, name)
+    if not candidate.selection:  # else adopting it does so, once for each folder
+        tx.folders[folder] = None
     tx.undo.append(lambda: _put_back(blobs.path(name), candidate.file))
     assert added.lastrowid is not None
     return added.lastrowid
@@ -152,6 +155,8 @@ def _content_again(tx: Transaction, blobs: Blobs, candidate: Candidate) -> int:
     ).fetchone()
     name = BlobName(wanted.root, wanted.transfer_syntax, fetched=bool(fetched))
     if whole(blobs.path(name), offset + wanted.size_bytes):
+        if not candidate.selection:
+            tx.folders[blobs.path(name).parent] = None
         tx.after.append(lambda: candidate.file.unlink(missing_ok=True))
         return int(number)
     # What came now heals it, behind a preface of its own length.
@@ -279,7 +284,7 @@ def _new_study(tx: Transaction, header: Header, patient_id: str, issuer: str) ->
     return study
 
 
-def adopt(tx: Transaction, selection: str) -> list[tuple[Outcome, Entry, str]]:
+def adopt(tx: Transaction, blobs: Blobs, selection: str) -> list[tuple[Outcome, Entry, str]]:
     """Make a whole selection visible; what became of each, with its study."""
     rows = tx.con.execute(
         "SELECT record, content, came_from, root, transfer_syntax, size_bytes"
@@ -288,6 +293,7 @@ def adopt(tx: Transaction, selection: str) -> list[tuple[Outcome, Entry, str]]:
     ).fetchall()
     done = []
     for record, content, came_from, root, syntax, size in rows:
+        tx.folders[blobs.path(BlobName(Digest(root), syntax, fetched=True)).parent] = None
         header = header_of(unpack(record))
         outcome, _ = show(tx, header, content, own=False, came_from=came_from)
         entry = entry_of(header, Content(syntax, size, Digest(root)))

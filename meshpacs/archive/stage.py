@@ -1,5 +1,8 @@
 """Staging: what a fetch has brought is durable and resumable, and not visible until adopted.
 
+Folders are made durable once for all, when the selection is adopted: until then a power cut may
+take the names of some files, whose rows the next start drops, and they are sent again.
+
 Small contents (one leaf) arrive whole or not at all. Of larger ones the leaves come in order into
 a file under `staging/`; whatever prefix of it hashes right is there after a crash, found by
 hashing it again rather than by believing a number.
@@ -11,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -71,13 +75,27 @@ class Brought:
     came_from: str
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An instance of one leaf that is right, in a file that is yet to be made durable."""
+
+    receiving: "Receiving"
+    candidate: Candidate
+
+
 class Stage:
-    """One selection under way, named by its caller; the same name after a restart resumes it."""
+    """One selection under way, named by its caller; the same name after a restart resumes it.
+
+    One thread may write while another keeps what was written before.
+    """
 
     def __init__(self, stores: Stores, selection: str) -> None:
         """Open the stage; it is remembered until it is adopted or discarded."""
         self.selection = selection
         self._stores = stores
+        self._written: list[Written] = []
+        """Not durable yet."""
+        self._lock = Lock()
         self.folder = stage_folder(stores, selection)
 
         def register(tx: Transaction) -> None:
@@ -114,40 +132,70 @@ class Stage:
         """
         return Receiving(self._stores, self, entry, leaves, study_uid, came_from)
 
-    def keep(
+    def write(
         self, brought: Sequence[Brought], *, study_uid: str = ""
     ) -> tuple[Refused | WrongLeaf | None, ...]:
-        """Verify instances of one leaf each and make them durable together, in one commit.
+        """Verify instances of one leaf each and write them; `keep` makes them durable.
 
         Returns what is wrong with each; of those nothing stays.
 
         Raises:
             MeshError: the disk is full or failing; nothing of any of them stays.
         """
-        faults: list[Refused | WrongLeaf | None] = [None] * len(brought)
-        candidates: list[Candidate] = []
-        written: list[Receiving] = []
-        with ExitStack() as stack:
-            for number, one in enumerate(brought):
+        faults: list[Refused | WrongLeaf | None] = []
+        written: list[Written] = []
+        with ExitStack() as undo:
+            for one in brought:
                 try:
-                    receiving = stack.enter_context(
-                        self.receive(one.entry, study_uid=study_uid, came_from=one.came_from)
-                    )
-                    receiving.write_leaf(one.data)
-                    candidates.append(receiving.candidate(self._scan(one)))
+                    written.append(self._write(one, study_uid))
                 except (Refused, WrongLeaf) as fault:
-                    faults[number] = fault
-                    continue
-                receiving.begin_writing()
-                written.append(receiving)
-            for receiving in written:
-                receiving.make_durable()
-            self._stores.index.write(
-                lambda tx: [file_candidate(tx, self._stores.blobs, one) for one in candidates]
-            )
-            for receiving in written:
-                receiving.given_away = True
+                    faults.append(fault)
+                else:
+                    faults.append(None)
+                    undo.callback(written[-1].receiving.close)
+            undo.pop_all()
+        with self._lock:
+            self._written += written
         return tuple(faults)
+
+    def _write(self, one: Brought, study_uid: str) -> "Written":
+        receiving = self.receive(one.entry, study_uid=study_uid, came_from=one.came_from)
+        try:
+            receiving.write_leaf(one.data)
+            candidate = receiving.candidate(self._scan(one))
+        except BaseException:
+            receiving.close()
+            raise
+        receiving.begin_writing()
+        return Written(receiving, candidate)
+
+    def keep(self) -> None:
+        """Make durable, in one commit, what was written.
+
+        Raises:
+            MeshError: the disk is full or failing; nothing of any of it stays.
+        """
+        with self._lock:
+            written, self._written = self._written, []
+        if not written:
+            return
+        with ExitStack() as undo:
+            for one in written:
+                undo.callback(one.receiving.close)
+            for one in written:
+                one.receiving.make_durable()
+            self._stores.index.write(
+                lambda tx: [
+                    file_candidate(tx, self._stores.blobs, one.candidate) for one in written
+                ]
+            )
+            for one in written:
+                one.receiving.given_away = True
+
+    def drop(self) -> None:
+        """Leave nothing of what was written and not kept."""
+        while self._written:
+            self._written.pop().receiving.close()
 
     def _scan(self, one: Brought) -> Header:
         content = one.entry.content
@@ -347,7 +395,7 @@ def adopt_selection(stores: Stores, selection: str, *, partial: bool) -> AdoptRe
     """Make a selection visible in one transaction, and forget the stage."""
 
     def work(tx: Transaction) -> Sequence[tuple[Outcome, Entry, str]]:
-        done = adopt(tx, selection)
+        done = adopt(tx, stores.blobs, selection)
         tx.con.execute("DELETE FROM stages WHERE selection = ?", (selection,))
         for study_uid in {study: None for _, _, study in done}:
             if partial:

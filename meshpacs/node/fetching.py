@@ -135,7 +135,7 @@ class Fetch:
         self._instances: Counter[NodeId] = Counter()
         self._plan = Plan(())
         self._pulling = Pulling(
-            Pulls(selection.study_uid, means.bulk, self._check, means.blame, self._land, self._stir)
+            Pulls(selection.study_uid, means.bulk, self._check, means.blame, self._stir)
         )
 
     @property
@@ -210,10 +210,17 @@ class Fetch:
         def stage_of(entry: Entry) -> Staging:
             return goal.stages[(entry.sop_uid, entry.content) in others][1]
 
-        landing = Landing(stage_of, self.selection.study_uid, nursery, self._land, self._means.name)
+        present, partial = await trio.to_thread.run_sync(self._look_into_stages, stage_of)
+        self._plan = plan = Plan(goal.wanted, present)
+        landing = Landing(
+            stage_of,
+            self.selection.study_uid,
+            nursery,
+            self._land,
+            self._means.name,
+            lambda: plan.coming,
+        )
         try:
-            present, partial = await trio.to_thread.run_sync(self._look_into_stages, stage_of)
-            self._plan = plan = Plan(goal.wanted, present)
             entries = {entry.root: entry for entry in reversed(goal.wanted)}
             self._pulling.load(Cargo(plan, landing, entries, partial, nursery))
             await self._until(

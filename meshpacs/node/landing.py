@@ -7,7 +7,7 @@ more waits too, and so, through the socket, does the holder.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -17,6 +17,7 @@ import trio
 from meshpacs.archive.faults import Refused
 from meshpacs.archive.stage import Brought, WrongLeaf
 from meshpacs.model.content import Entry
+from meshpacs.model.errors import MeshError
 from meshpacs.model.ids import Digest, NodeId
 from meshpacs.wire.chunks import Ready
 
@@ -29,11 +30,16 @@ speed, 12 gain nothing."""
 
 BATCH_INSTANCES = 16
 BATCH_BYTES = 4 * 1024 * 1024
-"""Instances of one leaf that one thread makes durable together, in one commit, and their bytes."""
+"""Instances of one leaf that are handed to a thread together to be verified and written, and their
+bytes. A thread's start costs as much as 50 KiB of that (measured)."""
 
-BATCHES = 2
-"""Such batches at once, so that one is hashed while the other waits for the disk. The second begins
-once it is full, so that what a commit costs is shared by many."""
+KEPT_INSTANCES = 128
+KEPT_BYTES = 16 * 1024 * 1024
+"""Written ones that are made durable together, in one commit: what a crash can cost a fetch."""
+
+GATHER_S = 0.05
+"""How long one waits for others while more is coming: on a line of 80 MB/s a batch is full by then.
+A guess."""
 
 CLOSE_S = 3.0
 """Seconds that closing files may take once a fetch has been stopped. A guess; a stop may take 5."""
@@ -77,10 +83,18 @@ class Staging(Protocol):
         """Begin or resume one instance of several leaves."""
         ...
 
-    def keep(
+    def write(
         self, brought: Sequence[Brought], *, study_uid: str
     ) -> tuple[Refused | WrongLeaf | None, ...]:
-        """Verify instances of one leaf and make them durable; what is wrong with each."""
+        """Verify instances of one leaf and write them; what is wrong with each."""
+        ...
+
+    def keep(self) -> None:
+        """Make durable what was written."""
+        ...
+
+    def drop(self) -> None:
+        """Leave nothing of what was written and not kept."""
         ...
 
 
@@ -104,8 +118,9 @@ class Alone:
     entry: Entry
     giver: NodeId
     data: Buffer
-    judged: Callable[[Refused | WrongLeaf | None], None]
-    """Called once it is durable, or with what is wrong with it."""
+    judged: Callable[[Refused | WrongLeaf | None], bool]
+    """Called with what is wrong with it once it is written, or could not be; whether its content
+    has so come to its end, which another copy may have brought it to before."""
 
 
 class Landing:
@@ -118,19 +133,31 @@ class Landing:
         nursery: trio.Nursery,
         landed: Callable[[Entry, NodeId, Refused | None], None],
         name_of: Callable[[NodeId], str],
+        coming: Callable[[], bool],
     ) -> None:
-        """`landed` is told of each content of several leaves that is durable or was refused."""
+        """`landed` is told of each content that is durable or was refused.
+
+        `coming`: whether anything has been asked for that is not here yet.
+        """
         self._stage_of = stage_of
         self._study_uid = study_uid
         self._nursery = nursery
         self._landed = landed
         self._name_of = name_of
+        self._coming = coming
         self._limiter = trio.CapacityLimiter(THREADS)
         self._files: dict[Digest, _File] = {}
         self._alone: deque[Alone] = deque()
         self._alone_bytes = 0
-        self._batches = 0
-        """Of instances of one leaf, in threads."""
+        self._gathered = trio.Event()
+        self._keeping = False
+        self._written: list[tuple[Entry, NodeId]] = []
+        """Right, and nobody makes them durable yet; of several copies the first."""
+        self._written_bytes = 0
+        self._written_to: Staging | None = None
+        self._kept = trio.Event()
+        """Set while nothing is being made durable."""
+        self._kept.set()
         self._bytes = 0
         self._at_work = 0
         self._freed = trio.Event()
@@ -140,8 +167,8 @@ class Landing:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being written or waits for it."""
-        return not self._bytes and not self._at_work
+        """Whether all that has come is durable, or was refused."""
+        return self._kept.is_set() and not (self._bytes or self._at_work or self._written)
 
     async def room(self, size: int) -> None:
         """Wait until so many bytes may come, and count them."""
@@ -158,36 +185,54 @@ class Landing:
     # ------------------------------------------------------------ contents of one leaf
 
     def alone(self, instance: Alone) -> None:
-        """Verify, stage and make durable an instance of one leaf, with others that have come.
-
-        Nobody waits for company while nothing is being written; meanwhile a batch gathers.
-        """
+        """Verify, write and make durable an instance of one leaf, with others that come."""
         self._alone.append(instance)
         self._alone_bytes += len(instance.data)
-        if self._may_keep(self._batches):
-            self._batches += 1
+        if not self._keeping:
+            self._keeping = True
             self._nursery.start_soon(self._keep_alone)
+        elif self._enough():
+            self._gathered.set()
 
-    def _may_keep(self, others: int) -> bool:
-        """Whether a batch may begin beside so many others."""
-        if not others:
-            return bool(self._alone)
+    def _enough(self) -> bool:
+        """Whether nobody should wait for more company."""
         full = len(self._alone) >= BATCH_INSTANCES or self._alone_bytes >= BATCH_BYTES
-        return full and others < BATCHES
+        return full or not self._coming()
 
     async def _keep_alone(self) -> None:
-        while self._may_keep(self._batches - 1):
-            batch = self._take_batch()
-            stage = self._stage_of(batch[0].entry)
-            brought = [Brought(one.entry, one.data, self._name_of(one.giver)) for one in batch]
-            faults = await trio.to_thread.run_sync(
-                partial(stage.keep, brought, study_uid=self._study_uid), limiter=self._limiter
-            )
-            for one, fault in zip(batch, faults, strict=True):
-                one.judged(fault)
-        self._batches -= 1
+        while self._alone or self._written:
+            with trio.move_on_after(GATHER_S) as patience:
+                while not self._enough():
+                    self._gathered = trio.Event()
+                    await self._gathered.wait()
+            if self._alone:
+                await self._write_alone()
+            full = len(self._written) >= KEPT_INSTANCES or self._written_bytes >= KEPT_BYTES
+            if patience.cancelled_caught or full or not (self._alone or self._coming()):
+                await self._begin_to_keep()
+        self._keeping = False
 
-    def _take_batch(self) -> list[Alone]:
+    async def _write_alone(self) -> None:
+        stage, batch = self._take_batch()
+        if stage is not self._written_to:
+            await self._begin_to_keep()
+            self._written_to = stage
+        brought = [Brought(one.entry, one.data, self._name_of(one.giver)) for one in batch]
+        with self._using():
+            faults = await trio.to_thread.run_sync(
+                partial(stage.write, brought, study_uid=self._study_uid), limiter=self._limiter
+            )
+        for one, fault in zip(batch, faults, strict=True):
+            if not one.judged(fault):
+                continue
+            if fault is None:
+                self._written.append((one.entry, one.giver))
+                self._written_bytes += len(one.data)
+            else:
+                assert isinstance(fault, Refused), "wrong bytes are no end"
+                self._landed(one.entry, one.giver, fault)
+
+    def _take_batch(self) -> tuple[Staging, list[Alone]]:
         """The first of what has come, as far as it goes into one stage."""
         stage = self._stage_of(self._alone[0].entry)
         batch: list[Alone] = []
@@ -201,7 +246,23 @@ class Landing:
             batch.append(self._alone.popleft())
             size += len(batch[-1].data)
         self._alone_bytes -= size
-        return batch
+        return stage, batch
+
+    async def _begin_to_keep(self) -> None:
+        """Have what is written made durable, once that before it is, while more is written."""
+        if self._written:
+            await self._kept.wait()
+            assert self._written_to is not None
+            self._kept = trio.Event()
+            self._nursery.start_soon(self._keep, self._written_to, self._written)
+            self._written, self._written_bytes = [], 0
+
+    async def _keep(self, stage: Staging, written: list[tuple[Entry, NodeId]]) -> None:
+        with self._using():
+            await trio.to_thread.run_sync(stage.keep, limiter=self._limiter)
+        self._kept.set()
+        for entry, giver in written:
+            self._landed(entry, giver, None)
 
     @contextmanager
     def _using(self) -> Iterator[None]:
@@ -295,19 +356,23 @@ class Landing:
         )
 
     async def aclose(self) -> None:
-        """Close the files that are open; what came of them stays for the next time.
+        """Keep what is written, and close the files; what came of others stays for the next time.
 
         The tasks that write must have been cancelled. One whose disk hangs keeps its file.
         """
 
-        def close(files: Iterable[_File]) -> None:
+        def close(files: Iterable[_File], written_to: Staging | None) -> None:
             with ExitStack() as stack:
                 for file in files:
                     if file.receiving is not None:
                         stack.callback(file.receiving.close)
+                if written_to is not None:
+                    stack.callback(written_to.drop)
+                    with suppress(MeshError):  # it is sent again
+                        written_to.keep()
 
         with trio.move_on_after(CLOSE_S, shield=True):
             await self._quiet.wait()
             files, self._files = self._files, {}
-            if files:
-                await trio.to_thread.run_sync(close, files.values())
+            if files or self._written_to:
+                await trio.to_thread.run_sync(close, files.values(), self._written_to)

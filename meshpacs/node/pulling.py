@@ -29,8 +29,6 @@ log = structlog.get_logger()
 Bulk = Callable[[NodeId], AbstractAsyncContextManager[Pipe]]
 """A bulk link to a member, closed on leaving; Unavailable if none can be had."""
 
-Landed = Callable[[Entry, NodeId, Refused | None], None]
-
 
 @dataclass(slots=True)
 class Cargo:
@@ -57,7 +55,6 @@ class Pulls:
     bulk: Bulk
     check: Callable[[Known, NodeId], Awaitable[Checked]]
     blame: Callable[[NodeId, str], None]
-    landed: Landed
     stir: Callable[[], None]
     """Called whenever something has changed."""
 
@@ -236,7 +233,7 @@ class Pulling:
         entry = cargo.entries[chunk.root]
         self._unjudged[holder] += 1
 
-        def judged(fault: Refused | WrongLeaf | None) -> None:
+        def judged(fault: Refused | WrongLeaf | None) -> bool:
             refused = None if isinstance(fault, WrongLeaf) else fault
             outcome = cargo.plan.chunk(
                 holder, chunk.root, chunk.index, chunk.data, verified=fault is refused
@@ -245,11 +242,10 @@ class Pulling:
                 self._bad(outcome)
             else:
                 self.bytes[holder] += len(chunk.data)
-                if outcome.whole:
-                    self._means.landed(entry, holder, refused)
             cargo.landing.free(len(chunk.data))
             self._unjudged[holder] -= 1
             self._stir()
+            return not isinstance(outcome, Bad) and outcome.whole
 
         cargo.landing.alone(Alone(entry, holder, chunk.data, judged))
 

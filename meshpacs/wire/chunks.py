@@ -155,6 +155,11 @@ class Plan:
         """Bytes handed on or here before, over all contents."""
         return self._bytes_done
 
+    @property
+    def coming(self) -> bool:
+        """Whether any holder has been asked for a leaf that has not come."""
+        return any(holder.flight for holder in self._holders.values())
+
     def taken_bytes(self, node: NodeId) -> int:
         """Good bytes that this holder has given so far."""
         return self._taken.get(node, 0)

@@ -206,6 +206,25 @@ def test_a_lost_index_is_made_anew_from_the_blobs(tmp_path: Path) -> None:
     assert reopened(tmp_path) == RepairReport()
 
 
+def test_a_staged_instance_whose_name_a_power_cut_took_is_lacking_and_not_lost(
+    tmp_path: Path,
+) -> None:
+    with Archive.open(tmp_path) as archive:
+        stage = archive.stage("s")
+        gone = fetch(stage, dataset("1.2.7"), "1.2.7")
+        kept = fetch(stage, dataset("1.2.8"), "1.2.8")
+        path, _, _ = archive.open_content(gone.root)
+    path.unlink()
+    with Archive.open(tmp_path) as archive:
+        assert archive.repaired == RepairReport(unfinished=("s",))
+        assert archive.losses() == ()
+        stage = archive.stage("s")
+        assert stage.entries() == (kept,)
+        fetch(stage, dataset("1.2.7"), "1.2.7")
+        assert archive.adopt("s").stored == 2
+        assert archive.read_leaf(gone.root, 0) == dataset("1.2.7")
+
+
 @pytest.mark.parametrize(("where", "size"), [(0, 40_000), (5000, 40_000), (-4088, 32)])
 def test_a_damaged_index_is_set_aside_and_made_anew(tmp_path: Path, where: int, size: int) -> None:
     filled(tmp_path, 40)

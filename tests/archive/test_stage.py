@@ -11,7 +11,7 @@ import pytest
 from meshpacs.archive.archive import Archive
 from meshpacs.archive.faults import DiskFull, Reason, Refused
 from meshpacs.archive.filing import Outcome
-from meshpacs.archive.stage import AdoptReport, Brought, Stage, WrongLeaf
+from meshpacs.archive.stage import AdoptReport, Brought, Receiving, Stage, WrongLeaf
 from meshpacs.model.attributes import Level
 from meshpacs.model.content import Entry, content_root, leaf
 from meshpacs.model.errors import LocalFault
@@ -79,6 +79,13 @@ def brought(data: bytes, sop: str, root: bytes = b"") -> Brought:
     return Brought(replace(entry, root=Digest(root)) if root else entry, data, "bert")
 
 
+def keep(stage: Stage, *some: Brought) -> list[type]:
+    """Write and keep them; of which kind each one's fault is."""
+    faults = stage.write(some, study_uid=STUDY)
+    stage.keep()
+    return [type(fault) for fault in faults]
+
+
 def test_small_instances_are_made_durable_together_and_what_is_wrong_is_named(
     archive: Archive,
 ) -> None:
@@ -86,15 +93,14 @@ def test_small_instances_are_made_durable_together_and_what_is_wrong_is_named(
     good = [brought(dataset(f"1.2.{i}"), f"1.2.{i}") for i in range(3)]
     wrong = brought(dataset("1.2.7"), "1.2.7", root=bytes(32))
     other = brought(dataset("1.2.8"), "1.2.9")
-    faults = stage.keep([good[0], wrong, good[1], other, good[2]], study_uid=STUDY)
-    assert [type(fault) for fault in faults] == [
+    assert keep(stage, good[0], wrong, good[1], other, good[2]) == [
         type(None), WrongLeaf, type(None), Refused, type(None),
     ]  # fmt: skip
     assert stage.entries() == tuple(one.entry for one in good)
     assert len(blobs(archive.folder)) == 3
     assert list((archive.folder / "arriving").iterdir()) == []
     # The same again changes nothing.
-    assert stage.keep(good, study_uid=STUDY) == (None, None, None)
+    assert keep(stage, *good) == [type(None)] * 3
     assert stage.entries() == tuple(one.entry for one in good)
     assert archive.adopt("s").stored == 3
 
@@ -109,8 +115,9 @@ def test_an_entry_that_no_instance_can_be_costs_the_others_of_its_batch_nothing(
         Brought(replace(entry, transfer_syntax="1.2/3"), data, "carl"),
         Brought(replace(entry, sop_class=""), data, "carl"),
     ]
-    faults = stage.keep([lies[0], good[0], lies[1], good[1]], study_uid=STUDY)
-    assert [type(fault) for fault in faults] == [Refused, type(None), Refused, type(None)]
+    assert keep(stage, lies[0], good[0], lies[1], good[1]) == [
+        Refused, type(None), Refused, type(None),
+    ]  # fmt: skip
     assert stage.entries() == tuple(one.entry for one in good)
     assert list((archive.folder / "arriving").iterdir()) == []
 
@@ -127,11 +134,68 @@ def test_a_disk_that_fails_keeps_nothing_of_a_batch(
             raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(archive._stores.blobs.pace, "_sync", fail_at_the_second)
+    some = [brought(dataset(f"1.2.{i}"), f"1.2.{i}") for i in range(3)]
     with pytest.raises(DiskFull):
-        stage.keep([brought(dataset(f"1.2.{i}"), f"1.2.{i}") for i in range(3)])
+        keep(stage, *some)
     assert stage.entries() == ()
     assert list((archive.folder / "arriving").iterdir()) == []
     assert len(blobs(archive.folder)) == 0
+    stage.keep()
+    assert stage.entries() == (), "what failed is not tried again"
+
+
+def test_a_disk_that_fails_while_a_batch_is_written_costs_those_written_before_nothing(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = archive.stage("s")
+    some = [brought(dataset(f"1.2.{i}"), f"1.2.{i}") for i in range(4)]
+    stage.write(some[:1], study_uid=STUDY)
+    writes = iter(range(10))
+    write_leaf = Receiving.write_leaf
+
+    def fail_at_the_second(receiving: Receiving, chunk: bytes) -> None:
+        if next(writes) == 1:
+            raise DiskFull("full")
+        write_leaf(receiving, chunk)
+
+    monkeypatch.setattr(Receiving, "write_leaf", fail_at_the_second)
+    with pytest.raises(DiskFull):
+        stage.write(some[1:], study_uid=STUDY)
+    assert len(list((archive.folder / "arriving").iterdir())) == 1
+    stage.keep()
+    assert stage.entries() == (some[0].entry,)
+
+
+def test_what_is_written_and_not_kept_is_dropped(archive: Archive) -> None:
+    stage = archive.stage("s")
+    stage.write([brought(dataset("1.2.1"), "1.2.1")], study_uid=STUDY)
+    stage.drop()
+    stage.keep()
+    assert stage.entries() == ()
+    assert list((archive.folder / "arriving").iterdir()) == []
+
+
+def test_folders_are_made_durable_when_a_selection_becomes_visible_each_once(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(archive._stores.index, "_sync_folder", synced.append)
+    stage = archive.stage("s")
+    for i in range(3):
+        assert keep(stage, brought(dataset(f"1.2.{i}"), f"1.2.{i}")) == [type(None)]
+    assert synced == []
+    archive.adopt("s")
+    assert sorted(synced) == sorted({path.parent for path in blobs(archive.folder)})
+
+
+def test_what_arrives_by_our_own_door_is_durable_though_its_bytes_were_only_staged(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(archive.stage("s"), brought(dataset("1.2.1"), "1.2.1"))
+    synced: list[Path] = []
+    monkeypatch.setattr(archive._stores.index, "_sync_folder", synced.append)
+    take(archive, instance("1.2.1"))
+    assert synced == [path.parent for path in blobs(archive.folder)]
 
 
 def test_adopting_meets_what_is_here_already(archive: Archive) -> None:

@@ -47,6 +47,10 @@ def give(plan: Plan, node: NodeId, instance: Instance, index: int = 0) -> Accept
     return plan.chunk(node, instance.root, index, instance.parts[index])
 
 
+def coming(plan: Plan) -> bool:
+    return plan.coming
+
+
 def stuck(plan: Plan) -> bool:
     return plan.stuck
 
@@ -106,6 +110,19 @@ def test_what_has_come_leaves_its_holder_free_before_it_is_judged() -> None:
     give(plan, BERT, instances[2])
     give(plan, BERT, instances[3])
     assert plan.next_wants(BERT).ranges == ((first, 0, 1),)
+
+
+def test_something_is_coming_while_anybody_owes_a_leaf() -> None:
+    one, two = small("one", "two")
+    plan = planned([one, two], ANNA, window_bytes=1000)
+    assert not coming(plan)
+    plan.next_wants(ANNA)
+    plan.add_holder(BERT, [two.root])
+    plan.next_wants(BERT)
+    assert plan.came(ANNA, one.root, 0)
+    assert coming(plan)
+    plan.drop_holder(BERT)
+    assert not coming(plan)
 
 
 def test_a_holder_is_asked_only_for_what_it_has() -> None:
