@@ -6,17 +6,17 @@ the node's home holds the lock.
 """
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from tempfile import mkstemp
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
 
 from meshpacs.archive import notes
-from meshpacs.archive.arrival import Announced, Arrival, Stores
+from meshpacs.archive.arrival import Announced, Arrival, Stores, commit_together
 from meshpacs.archive.blobs import Blobs, open_private, write_all
 from meshpacs.archive.faults import disk_fault
-from meshpacs.archive.filing import lose
+from meshpacs.archive.filing import Verdict, lose
 from meshpacs.archive.holdings import (
     Conflict,
     Counts,
@@ -139,6 +139,10 @@ class Archive:
     ) -> Arrival:
         """A door for one instance: a whole Part 10 stream, or the bare data set announced."""
         return Arrival(self._stores, announced, own=own, came_from=came_from)
+
+    def commit_together(self, arrivals: Sequence[Arrival]) -> list[Verdict | Unavailable]:
+        """Make finished arrivals durable and visible, in one commit; what became of each."""
+        return commit_together(self._stores, arrivals)
 
     def stage(self, selection: str) -> Stage:
         """Open or resume the stage of this name."""

@@ -7,6 +7,7 @@ committed; only then it returns. Whatever happens before that leaves nothing beh
 """
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -33,6 +34,7 @@ from meshpacs.archive.part10 import (
 )
 from meshpacs.archive.window import memory_reader
 from meshpacs.model.content import Content, content_root
+from meshpacs.model.errors import Unavailable
 from meshpacs.model.ids import Digest
 from meshpacs.model.limits import INSTANCE_BYTES, LEAF_BYTES
 
@@ -123,6 +125,8 @@ class Arrival:
         self._led: Buffer = b""
         """A preface that is to be written."""
         self._kept = False
+        self._candidate: Candidate | None = None
+        """What is to be filed, once it is finished."""
         lead = b""
         if announced is not None:
             lead = announced_preface(announced)
@@ -206,22 +210,7 @@ class Arrival:
             MeshError: the disk is full or failing; nothing was kept.
         """
         try:
-            if self._head is not None:
-                preface = read_preface(self._head, whole=True)
-                assert preface is not None, "nothing more will come, so it is known"
-                self._begin(preface, memoryview(self._head))
-            leaves, root = self._digests.finish()
-            content = Content(self._preface.transfer_syntax, self._digests.size, root)
-            header = self._scan(content)
-            self._check(header)
-            if self._offset == 0:
-                self._prepend(
-                    make_preface(header.sop_class, header.sop_uid, content.transfer_syntax)
-                )
-            candidate = Candidate(
-                header, content, leaves, self._offset, self._path, self._own, self._came_from,
-                self._selection,
-            )  # fmt: skip
+            candidate = self._judged()
             verdict = file_away(self._stores, self._file, candidate)
             self._kept = True
         except OSError as error:
@@ -230,6 +219,67 @@ class Arrival:
             return verdict
         finally:
             self.discard()
+
+    def finish(self) -> Verdict | None:
+        """All of `commit` but its waits for the disk, which `commit_together` has for several.
+
+        Returns a verdict if this very instance is here already, and then that is all.
+
+        Raises:
+            Refused: it cannot be kept; nothing of it was.
+            MeshError: the disk is full or failing; nothing was kept.
+        """
+        try:
+            candidate = self._judged()
+            known = _unchanged(self._stores, candidate)
+        except OSError as error:
+            self.discard()
+            raise disk_fault(error, self._stores.blobs.folder) from error
+        except BaseException:
+            self.discard()
+            raise
+        if known is None:
+            self._stores.blobs.begin_writing(self._file)
+            self._candidate = candidate
+        else:
+            self.discard()
+        return known
+
+    def _judged(self) -> Candidate:
+        """What came, if it can be kept."""
+        if self._head is not None:
+            preface = read_preface(self._head, whole=True)
+            assert preface is not None, "nothing more will come, so it is known"
+            self._begin(preface, memoryview(self._head))
+        leaves, root = self._digests.finish()
+        content = Content(self._preface.transfer_syntax, self._digests.size, root)
+        header = self._scan(content)
+        self._check(header)
+        if self._offset == 0:
+            self._prepend(make_preface(header.sop_class, header.sop_uid, content.transfer_syntax))
+        return Candidate(
+            header, content, leaves, self._offset, self._path, self._own, self._came_from,
+            self._selection,
+        )  # fmt: skip
+
+    def make_durable(self) -> Candidate:
+        """Have the disk hold what is finished, and close the file.
+
+        Raises:
+            MeshError: the disk is full or failing; nothing was kept.
+        """
+        assert self._candidate is not None, "it is finished"
+        try:
+            self._stores.blobs.make_durable(self._file)
+        except OSError as error:
+            self.discard()
+            raise disk_fault(error, self._stores.blobs.folder) from error
+        self._file.close()
+        return self._candidate
+
+    def give_away(self) -> None:
+        """The file has its place, and is none of ours any more."""
+        self._kept = True
 
     def _scan(self, content: Content) -> Header:
         if len(self._at_hand) < content.size_bytes:
@@ -285,6 +335,55 @@ class Arrival:
     ) -> None:
         """Discard what was not committed."""
         self.discard()
+
+
+Durable = tuple[Arrival, Candidate]
+"""Whose bytes the disk holds, under a name that is not yet its own."""
+
+
+def commit_together(stores: Stores, arrivals: Sequence[Arrival]) -> list[Verdict | Unavailable]:
+    """Make finished arrivals durable and visible in one transaction; what became of each.
+
+    The disk has begun with each when it was finished, so that the waits for several are hardly
+    longer than for one. Where it is full or failing, that is returned for those it does not keep.
+
+    Raises:
+        MeshError: the index is damaged, or closed; nothing was kept.
+    """
+    found: list[Verdict | Unavailable | None] = []
+    durable: list[Durable] = []
+    for arrival in arrivals:
+        try:
+            durable.append((arrival, arrival.make_durable()))
+            found.append(None)
+        except Unavailable as fault:
+            found.append(fault)
+    try:
+        verdicts = _file_all(stores, durable)
+    except Unavailable:
+        # The disk may have room for some: one at a time, as if each had come alone.
+        verdicts = [_file_alone(stores, one) for one in durable]
+    kept = iter(verdicts)
+    return [next(kept) if one is None else one for one in found]
+
+
+def _file_all(stores: Stores, durable: Sequence[Durable]) -> list[Verdict | Unavailable]:
+    if not durable:
+        return []
+    verdicts = stores.index.write(
+        lambda tx: [file_candidate(tx, stores.blobs, candidate) for _, candidate in durable]
+    )
+    for arrival, _ in durable:
+        arrival.give_away()
+    return list(verdicts)
+
+
+def _file_alone(stores: Stores, one: Durable) -> Verdict | Unavailable:
+    try:
+        (verdict,) = _file_all(stores, [one])
+    except Unavailable as fault:
+        return fault
+    return verdict
 
 
 def announced_preface(announced: Announced) -> bytes:

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from meshpacs.archive.archive import Archive
 from meshpacs.archive.faults import IndexDamaged, Reason, Refused
-from meshpacs.archive.ingest import Import, Imported, Taken, Tally
+from meshpacs.archive.index import Work
+from meshpacs.archive.ingest import GROUP_FILES, Import, Imported, Taken, Tally
 from meshpacs.archive.part10 import MEDIA_DIRECTORY
 from meshpacs.archive.sources import (
     FILE_ID,
@@ -353,15 +354,15 @@ def test_a_zip_is_closed_once_its_files_are_read(
         original(self, *args, **kwargs)
         opened.append(self)
 
-    for number in range(30):
+    for number in range(100):
         zipped(tmp_path / f"{number:02}.zip", a=instance(f"1.{number}"))
     zipped(tmp_path / "empty.zip")
     monkeypatch.setattr(zipfile.ZipFile, "__init__", remember)
     most = 0
     for _ in Import(archive, sorted(tmp_path.glob("*.zip")), workers=1):
         most = max(most, sum(box.fp is not None for box in opened))
-    assert len(opened) == 31
-    assert most <= 5
+    assert len(opened) == 101
+    assert most <= 3 * GROUP_FILES + 1, "two groups that are begun or wait, and one that gathers"
     assert all(box.fp is None for box in opened)
 
 
@@ -489,6 +490,28 @@ def test_stopping_between_files_keeps_what_was_told(archive: Archive, tmp_path: 
     assert tally.unchanged == len(held)
 
 
+def test_files_are_committed_together_and_copies_among_them_are_one(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(GROUP_FILES):
+        (folder / f"{i:03}").write_bytes(instance(f"1.1.{i // 2}"))
+    commits = 0
+    write = archive._stores.index.write
+
+    def counted(work: Work[Any]) -> Any:
+        nonlocal commits
+        commits += 1
+        return write(work)
+
+    monkeypatch.setattr(archive._stores.index, "write", counted)
+    _, tally = run(archive, folder)
+    assert (tally.stored, tally.unchanged) == (GROUP_FILES // 2, GROUP_FILES // 2)
+    assert commits == 1
+    assert list((archive.folder / "arriving").iterdir()) == []
+
+
 def test_a_full_disk_refuses_by_name_and_what_was_told_is_kept(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -496,7 +519,7 @@ def test_a_full_disk_refuses_by_name_and_what_was_told_is_kept(
     folder.mkdir()
     for i in range(30):
         (folder / f"{i:03}").write_bytes(instance(f"1.1.{i}"))
-    left = 20
+    left = 2 * GROUP_FILES + 8  # of the second group some are durable, and have no place
 
     def sync(_: int) -> None:
         nonlocal left
@@ -508,7 +531,7 @@ def test_a_full_disk_refuses_by_name_and_what_was_told_is_kept(
     told = list(Import(archive, [folder], workers=1))
     monkeypatch.undo()
     kept = {o.verdict.entry.sop_uid for o in told if o.verdict}
-    assert kept
+    assert len(kept) == GROUP_FILES
     assert kept == {entry.sop_uid for entry in archive.study_entries("1.2.3.1")}
     refused = [o for o in told if o.taken is Taken.REFUSED]
     assert {Path(o.name).name for o in refused} == {f"{i:03}" for i in range(len(kept), 30)}
