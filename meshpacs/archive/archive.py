@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
 
 from meshpacs.archive import notes
-from meshpacs.archive.arrival import Announced, Arrival, Stores, commit_together
+from meshpacs.archive.arrival import Announced, Arrival, Stores
 from meshpacs.archive.blobs import Blobs, open_private, write_all
 from meshpacs.archive.faults import disk_fault
 from meshpacs.archive.filing import Verdict, lose
@@ -33,16 +33,17 @@ from meshpacs.archive.holdings import (
 )
 from meshpacs.archive.index import Transaction
 from meshpacs.archive.notes import NewManifest
+from meshpacs.archive.receiving import DIGEST_BYTES
 from meshpacs.archive.removal import remove_for_good, tidy
 from meshpacs.archive.repair import RepairReport, begin_session, open_index, repair
 from meshpacs.archive.search import Found, Search
 from meshpacs.archive.stage import (
-    DIGEST_BYTES,
     AdoptReport,
     Stage,
     adopt_selection,
     discard_selection,
 )
+from meshpacs.archive.together import commit_together
 from meshpacs.model.charsets import default_codec
 from meshpacs.model.content import Content, Entry, StudyState, content_root, leaf, leaf_count
 from meshpacs.model.errors import Damaged, LocalFault, MeshError, Unavailable

@@ -15,7 +15,8 @@ from typing import Protocol
 import trio
 
 from meshpacs.archive.faults import Refused
-from meshpacs.archive.stage import Brought, WrongLeaf
+from meshpacs.archive.receiving import WrongLeaf
+from meshpacs.archive.stage import Brought
 from meshpacs.model.content import Entry
 from meshpacs.model.errors import MeshError
 from meshpacs.model.ids import Digest, NodeId

@@ -13,7 +13,7 @@ import structlog
 import trio
 
 from meshpacs.archive.faults import Refused
-from meshpacs.archive.stage import WrongLeaf
+from meshpacs.archive.receiving import WrongLeaf
 from meshpacs.links.transfer import Known, Pipe, Taker
 from meshpacs.model.content import Entry
 from meshpacs.model.errors import PeerFault, Unavailable, fault_within

@@ -11,7 +11,8 @@ import pytest
 from meshpacs.archive.archive import Archive
 from meshpacs.archive.faults import DiskFull, Reason, Refused
 from meshpacs.archive.filing import Outcome
-from meshpacs.archive.stage import AdoptReport, Brought, Receiving, Stage, WrongLeaf
+from meshpacs.archive.receiving import Receiving, WrongLeaf
+from meshpacs.archive.stage import AdoptReport, Brought, Stage
 from meshpacs.model.attributes import Level
 from meshpacs.model.content import Entry, content_root, leaf
 from meshpacs.model.errors import LocalFault
@@ -348,7 +349,7 @@ def test_a_full_disk_keeps_the_prefix_for_the_next_time(
     stage = archive.stage("s")
     with stage.receive(LARGE_ENTRY, LARGE_LEAVES) as receiving:
         receiving.write_leaf(LARGE[:LEAF_BYTES])
-        monkeypatch.setattr("meshpacs.archive.stage.write_all", full)
+        monkeypatch.setattr("meshpacs.archive.receiving.write_all", full)
         with pytest.raises(DiskFull):
             receiving.write_leaf(LARGE[LEAF_BYTES : 2 * LEAF_BYTES])
     small, _ = entry_of(dataset("1.2.7"), "1.2.7")

@@ -4,6 +4,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from imagined.machine import Machine, check_possible, machine
 from imagined.tape import read_tape
 from meshpacs.archive.archive import Archive
 from meshpacs.archive.ingest import Import, Taken
+from meshpacs.archive.stage import Brought
 from meshpacs.node.config import Config
 from meshpacs.node.founding import found
 from meshpacs.node.home import Home
@@ -44,6 +46,7 @@ def recorded(room: Path, work: Callable[[Machine], None]) -> tuple[list[Op], lis
         check_possible()
     except NotHere as why:
         pytest.skip(str(why))
+    room.mkdir(exist_ok=True)
     with machine(room) as running:
         work(running)
     return read_tape(room / "tape")
@@ -128,3 +131,44 @@ def test_an_instance_that_was_acknowledged_survives_every_power_cut(room: Path) 
     outcome = looked_into(room, tape, kept_at, every=5)
     assert outcome.wrong == []
     assert outcome.counts["instances read back byte for byte"] > 10
+
+
+def test_a_study_that_was_fetched_survives_every_power_cut_and_is_never_shown_in_part(
+    room: Path,
+) -> None:
+    told: list[tuple[int, str]] = []
+    offered = offer(7, room / "files", {8: 5}, SEED)
+    uid = offered.study.uid
+    with Archive.open(room / "holder") as holder:
+        list(Import(holder, [offered.folder]))
+        brought = [
+            Brought(entry, holder.read_leaf(entry.root, 0), "Süd")
+            for entry in holder.study_entries(uid)
+        ]
+    shown: list[int] = []
+
+    def fetch(running: Machine, *, naming: bool = True) -> None:
+        home = founded(running, told)
+        with home.lock(), Archive.open(home.archive) as archive:
+            if not naming:
+                archive._stores.index._sync_folder = lambda _: None
+            stage = archive.stage("s")
+            for some in (brought[:2], brought[2:]):
+                assert set(stage.write(some, study_uid=uid)) == {None}
+                stage.keep()
+            assert archive.adopt("s").stored == len(brought)
+            shown.append(running.position)
+
+    def kept_at(now: int) -> Kept:
+        kept = Kept(node=told[-1][1] if now >= told[-1][0] else "")
+        kept.offered[uid] = offered.all
+        if now >= shown[-1]:
+            kept.hold(uid, offered.all)
+        return kept
+
+    outcome = looked_into(room, recorded(room / "one", fetch), kept_at, every=10)
+    assert outcome.wrong == []
+    assert outcome.counts["instances read back byte for byte"] > 10
+    # The same, had no folder been made durable: so the looking can find something.
+    nameless = recorded(room / "other", partial(fetch, naming=False))
+    assert looked_into(room, nameless, kept_at, every=20).wrong

@@ -11,7 +11,8 @@ import trio
 from structlog.testing import capture_logs
 
 from meshpacs.archive.faults import DiskFull, NoRoom
-from meshpacs.archive.stage import Receiving, Stage
+from meshpacs.archive.receiving import Receiving
+from meshpacs.archive.stage import Stage
 from meshpacs.links.link import Link
 from meshpacs.links.transfer import Known, give
 from meshpacs.model.errors import PeerFault, Unavailable

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+import pytest
 import trio
 import trio.testing
 
@@ -233,20 +234,6 @@ async def test_a_second_copy_is_not_told_of_and_not_waited_for() -> None:
     assert disk.did == ["write 1", "keep 1"]
 
 
-async def test_a_fetch_that_is_stopped_keeps_what_is_written(
-    mock_clock: trio.testing.MockClock,
-) -> None:
-    assert mock_clock.rate == 0
-    disk = Disk()
-    async with trio.open_nursery() as nursery:
-        there = Arrivals(nursery, disk)
-        there.bring(BATCH_INSTANCES)
-        await there.until(lambda: there.judged == BATCH_INSTANCES)
-        nursery.cancel_scope.cancel()
-        await there.landing.aclose()
-    assert disk.did == [f"write {BATCH_INSTANCES}", f"keep {BATCH_INSTANCES}"]
-
-
 class Waiting(Disk):
     """A stage on a disk that takes its time."""
 
@@ -281,22 +268,22 @@ async def test_while_the_disk_makes_some_durable_the_next_are_written_and_wait_f
     assert there.landing.idle
 
 
-class Failing(Disk):
+class Full(Disk):
     """A stage on a disk that takes nothing more."""
 
     def keep(self) -> None:
         raise DiskFull("The disk is full.")
 
 
-async def test_a_fetch_that_is_stopped_on_a_full_disk_drops_what_is_written(
-    mock_clock: trio.testing.MockClock,
+@pytest.mark.parametrize(("disk", "end"), [(Disk(), "keep"), (Full(), "drop")])
+async def test_a_fetch_that_is_stopped_keeps_what_is_written_or_leaves_nothing_of_it(
+    mock_clock: trio.testing.MockClock, disk: Disk, end: str
 ) -> None:
     assert mock_clock.rate == 0
-    disk = Failing()
     async with trio.open_nursery() as nursery:
         there = Arrivals(nursery, disk)
         there.bring(BATCH_INSTANCES)
         await there.until(lambda: there.judged == BATCH_INSTANCES)
         nursery.cancel_scope.cancel()
         await there.landing.aclose()
-    assert disk.did == [f"write {BATCH_INSTANCES}", f"drop {BATCH_INSTANCES}"]
+    assert disk.did == [f"write {BATCH_INSTANCES}", f"{end} {BATCH_INSTANCES}"]
