@@ -5,9 +5,9 @@ commits (see index.py). Stopping between two files loses nothing, and importing 
 nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -92,8 +92,15 @@ class Import:
         self.tally = Tally()
 
     def __iter__(self) -> Iterator[Imported]:
-        """One outcome a file, as they are done. A full or failing disk refuses it by name: the
-        next may fit, and who imports must know which are not here.
+        """One outcome a file; see `groups`."""
+        with closing(self.groups()) as groups:
+            for group in groups:
+                yield from group
+
+    def groups(self) -> Generator[Sequence[Imported]]:
+        """One outcome a file, those together that were committed together, as they are done. A
+        full or failing disk refuses a file by name: the next may fit, and who imports must know
+        which are not here.
 
         Raises:
             MeshError: the index is damaged, or the archive closed; what was told before is kept.
@@ -102,27 +109,28 @@ class Import:
         pending: set[Future[list[Imported]]] = set()
         with Media(avoid=self._archive.folder) as media:
             try:
-                for group in _groups(media.find(self._paths)):
-                    if isinstance(group, Trouble):
-                        yield self._told(_refused(group.name, group.fault))
+                for found in _groups(media.find(self._paths)):
+                    if isinstance(found, Trouble):
+                        yield self._told([_refused(found.name, found.fault)])
                         continue
-                    pending.add(pool.submit(self._take, group))
+                    pending.add(pool.submit(self._take, found))
                     # No more are begun than the threads need, so that a stop is soon.
                     while len(pending) >= 2 * self._workers:
                         done, pending = wait(pending, return_when=FIRST_COMPLETED)
                         for future in done:
-                            yield from map(self._told, future.result())
+                            yield self._told(future.result())
                 while pending:
                     done, pending = wait(pending, return_when=FIRST_COMPLETED)
                     for future in done:
-                        yield from map(self._told, future.result())
+                        yield self._told(future.result())
             finally:
                 self._stopped = True
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _told(self, outcome: Imported) -> Imported:
-        self.tally.count(outcome)
-        return outcome
+    def _told(self, group: Sequence[Imported]) -> Sequence[Imported]:
+        for outcome in group:
+            self.tally.count(outcome)
+        return group
 
     def _take(self, group: Sequence[Source]) -> list[Imported]:
         """Take in some files together; if the import is stopped meanwhile, the first of them."""

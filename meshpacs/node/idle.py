@@ -5,10 +5,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from meshpacs.archive.archive import Archive
-from meshpacs.archive.ingest import Import, Imported, Tally
+from meshpacs.archive.ingest import Import, Imported
 from meshpacs.node.config import MIB, load_config
 from meshpacs.node.home import Home
-from meshpacs.node.views import ImportOutcome, ImportSummary, Taken
+from meshpacs.node.imported import outcome_of, summary_of
+from meshpacs.node.views import ImportOutcome, ImportSummary
 
 
 class IdleImport:
@@ -55,23 +56,3 @@ def import_idle(home: Home, paths: Sequence[Path]) -> Iterator[IdleImport]:
         ) as archive,
     ):
         yield IdleImport(archive, paths)
-
-
-def outcome_of(imported: Imported) -> ImportOutcome:
-    """An archive's outcome as gateways and commands see it."""
-    reason = f"{imported.what} {imported.mend}".strip()
-    return ImportOutcome(imported.name, Taken(imported.taken.value), reason, imported.size_bytes)
-
-
-def summary_of(tally: Tally, *, finished: bool) -> ImportSummary:
-    """A tally as gateways and commands see it."""
-    return ImportSummary(
-        seen=tally.seen,
-        stored=tally.stored,
-        unchanged=tally.unchanged,
-        conflicts=tally.conflict,
-        refused=tally.refused,
-        skipped=tally.skipped,
-        bytes=tally.bytes,
-        finished=finished,
-    )

@@ -1,11 +1,13 @@
-"""One import under way: the archive's iterator, stepped in a worker thread."""
+"""One import under way: the archive's iterator, stepped in a worker thread, a group at a time."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Generator, Sequence
 
 import trio
 
 from meshpacs.archive.ingest import Import, Imported
-from meshpacs.node.views import ImportOutcome, ImportSummary, Taken
+from meshpacs.node.imported import outcome_of, summary_of
+from meshpacs.node.views import ImportOutcome, ImportSummary
 
 CLOSE_S = 3.0
 """Seconds that files under way have to be finished once an import is stopped; a stop of the node
@@ -18,23 +20,14 @@ class Importing:
     def __init__(self, source: Import) -> None:
         """Nothing happens before it is iterated."""
         self._source = source
-        self._files: Iterator[Imported] | None = None
+        self._groups: Generator[Sequence[Imported]] | None = None
+        self._done: deque[Imported] = deque()
         self._finished = False
 
     @property
     def summary(self) -> ImportSummary:
         """What has become of the files so far."""
-        tally = self._source.tally
-        return ImportSummary(
-            seen=tally.seen,
-            stored=tally.stored,
-            unchanged=tally.unchanged,
-            conflicts=tally.conflict,
-            refused=tally.refused,
-            skipped=tally.skipped,
-            bytes=tally.bytes,
-            finished=self._finished,
-        )
+        return summary_of(self._source.tally, finished=self._finished)
 
     def __aiter__(self) -> AsyncIterator[ImportOutcome]:
         """One outcome a file."""
@@ -46,23 +39,18 @@ class Importing:
         Raises:
             MeshError: the archive's disk is full or failing; what was told before is kept.
         """
-        if self._files is None:
-            self._files = iter(self._source)
-        done = await trio.to_thread.run_sync(next, self._files, None)
-        if done is None:
-            self._finished = True
-            raise StopAsyncIteration
-        return ImportOutcome(
-            name=done.name,
-            taken=Taken(done.taken.value),
-            reason=f"{done.what} {done.mend}".strip(),
-            size_bytes=done.size_bytes,
-        )
+        if self._groups is None:
+            self._groups = self._source.groups()
+        while not self._done:
+            group = await trio.to_thread.run_sync(next, self._groups, None)
+            if group is None:
+                self._finished = True
+                raise StopAsyncIteration
+            self._done.extend(group)
+        return outcome_of(self._done.popleft())
 
     async def aclose(self) -> None:
         """Stop between two files; those under way are finished first."""
-        files = self._files
-        close = getattr(files, "close", None)
-        if close is not None:
+        if self._groups is not None:
             with trio.move_on_after(CLOSE_S, shield=True):
-                await trio.to_thread.run_sync(close, abandon_on_cancel=True)
+                await trio.to_thread.run_sync(self._groups.close, abandon_on_cancel=True)
