@@ -358,8 +358,8 @@ class _Api:
 
         async def work(write: Write) -> None:
             async with self._mesh.import_paths(paths) as importing:
-                async for outcome in importing:
-                    await write({"event": "file", **plain(outcome)})
+                async for outcomes in importing:
+                    await write(*({"event": "file", **plain(outcome)} for outcome in outcomes))
                 await write({"event": "imported", **summary_shape(importing.summary)})
 
         return Lines(work)

@@ -6,6 +6,8 @@ stay open. Here the work is a plain task, and a client that leaves cancels it.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol
 
 import msgspec
 import trio
@@ -16,14 +18,20 @@ from meshpacs.gateways.faults import fault_body, fault_status, only_fault
 from meshpacs.gateways.shapes import Json
 from meshpacs.model.errors import MeshError
 
-Write = Callable[[Json], Awaitable[None]]
+
+class Write(Protocol):
+    """Sends objects, each as one line."""
+
+    async def __call__(self, *lines: Json) -> None:
+        """Send them together."""
+        ...
 
 
 class Lines:
     """An ASGI application that does `work` and sends what it writes."""
 
     def __init__(self, work: Callable[[Write], Awaitable[None]]) -> None:
-        """`work` is handed an async function that sends one object as one line."""
+        """`work` is handed what sends lines."""
         self._work = work
         self._started = False
 
@@ -32,7 +40,7 @@ class Lines:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
             try:
-                await self._work(lambda line: self._write(send, line))
+                await self._work(partial(self._write, send))
             except (MeshError, ExceptionGroup) as error:
                 fault = only_fault(error)
                 if fault is None:
@@ -54,9 +62,9 @@ class Lines:
         headers = [(b"content-type", b"application/x-ndjson"), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    async def _write(self, send: Send, line: Json) -> None:
+    async def _write(self, send: Send, *lines: Json) -> None:
         await self._start(send)
-        body = msgspec.json.encode(line) + b"\n"
+        body = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
         await send({"type": "http.response.body", "body": body, "more_body": True})
 
 

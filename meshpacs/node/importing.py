@@ -1,6 +1,5 @@
 """One import under way: the archive's iterator, stepped in a worker thread, a group at a time."""
 
-from collections import deque
 from collections.abc import AsyncIterator, Generator, Sequence
 
 import trio
@@ -21,7 +20,6 @@ class Importing:
         """Nothing happens before it is iterated."""
         self._source = source
         self._groups: Generator[Sequence[Imported]] | None = None
-        self._done: deque[Imported] = deque()
         self._finished = False
 
     @property
@@ -29,25 +27,23 @@ class Importing:
         """What has become of the files so far."""
         return summary_of(self._source.tally, finished=self._finished)
 
-    def __aiter__(self) -> AsyncIterator[ImportOutcome]:
-        """One outcome a file."""
+    def __aiter__(self) -> AsyncIterator[Sequence[ImportOutcome]]:
+        """One outcome a file, some at a time."""
         return self
 
-    async def __anext__(self) -> ImportOutcome:
-        """The next file's outcome.
+    async def __anext__(self) -> Sequence[ImportOutcome]:
+        """What has become of the next files.
 
         Raises:
             MeshError: the archive's disk is full or failing; what was told before is kept.
         """
         if self._groups is None:
             self._groups = self._source.groups()
-        while not self._done:
-            group = await trio.to_thread.run_sync(next, self._groups, None)
-            if group is None:
-                self._finished = True
-                raise StopAsyncIteration
-            self._done.extend(group)
-        return outcome_of(self._done.popleft())
+        group = await trio.to_thread.run_sync(next, self._groups, None)
+        if group is None:
+            self._finished = True
+            raise StopAsyncIteration
+        return [outcome_of(imported) for imported in group]
 
     async def aclose(self) -> None:
         """Stop between two files; those under way are finished first."""

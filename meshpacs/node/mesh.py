@@ -169,8 +169,8 @@ class Importing(Protocol):
         """What has become of the files so far."""
         ...
 
-    def __aiter__(self) -> AsyncIterator[ImportOutcome]:
-        """One outcome a file, in the order in which they are done."""
+    def __aiter__(self) -> AsyncIterator[Sequence[ImportOutcome]]:
+        """One outcome a file, in the order in which they are done; some at a time."""
         ...
 
 

@@ -232,12 +232,12 @@ class FakeImporting:
         self._hang = hang
         self.summary = ImportSummary(2, 1, 0, 0, 1, 0, 1000, finished=True)
 
-    async def __aiter__(self) -> AsyncIterator[ImportOutcome]:
-        yield ImportOutcome("a.dcm", Taken.STORED, size_bytes=1000)
+    async def __aiter__(self) -> AsyncIterator[Sequence[ImportOutcome]]:
+        yield [ImportOutcome("a.dcm", Taken.STORED, size_bytes=1000)]
         if self._hang is not None:
             self._hang.set()
             await trio.sleep_forever()
-        yield ImportOutcome("b.dcm", Taken.REFUSED, "It is truncated.")
+        yield [ImportOutcome("b.dcm", Taken.REFUSED, "It is truncated.")]
 
 
 class FakeArriving:

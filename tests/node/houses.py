@@ -81,7 +81,7 @@ class House:
         for name, data in files.items():
             (folder / name).write_bytes(data)
         async with self.up.mesh.import_paths([folder]) as importing:
-            outcomes = [outcome async for outcome in importing]
+            outcomes = [outcome async for some in importing for outcome in some]
         assert len(outcomes) == importing.summary.seen
         return importing.summary
 

@@ -271,7 +271,7 @@ async def test_an_import_tells_each_file_and_can_be_stopped_and_repeated(tmp_pat
         again = await nord.take_in(folder, {})
         assert (again.stored, again.unchanged) == (0, 12)
         async with nord.up.mesh.import_paths([tmp_path / "nothing"]) as importing:
-            outcomes = [outcome async for outcome in importing]
+            outcomes = [outcome async for some in importing for outcome in some]
         assert [outcome.taken for outcome in outcomes] == [Taken.REFUSED]
         assert outcomes[0].reason
 
