@@ -161,6 +161,7 @@ def _content_again(tx: Transaction, blobs: Blobs, candidate: Candidate) -> int:
         return int(number)
     # What came now heals it, behind a preface of its own length.
     tx.folders[blobs.place(candidate.file, name)] = None
+    tx.undo.append(lambda: _put_back(blobs.path(name), candidate.file))
     tx.con.execute("UPDATE contents SET offset = ? WHERE content = ?", (candidate.offset, number))
     return int(number)
 

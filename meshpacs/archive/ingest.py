@@ -134,7 +134,7 @@ class Import:
 
     def _take(self, group: Sequence[Source]) -> list[Imported]:
         """Take in some files together; if the import is stopped meanwhile, the first of them."""
-        became: list[Verdict | MeshError | None] = []
+        became: list[Imported | None] = []
         finished: list[Arrival] = []
         with ExitStack() as arrivals:
             for source in group:
@@ -144,28 +144,31 @@ class Import:
                     arrival = arrivals.enter_context(self._archive.arrive(came_from="import"))
                     for chunk in source.chunks():
                         arrival.write(chunk)
-                    became.append(arrival.finish())
+                    known = arrival.finish()
                 except (Refused, Unavailable) as fault:
-                    became.append(fault)
+                    # Not the fault itself: it holds this frame, and what was read last.
+                    became.append(_outcome(source, fault))
                     continue
-                if became[-1] is None:
+                became.append(None if known is None else _outcome(source, known))
+                if known is None:
                     finished.append(arrival)
             kept = iter(self._archive.commit_together(finished))
             return [
-                _outcome(source, next(kept) if one is None else one)
+                _outcome(source, next(kept)) if one is None else one
                 for source, one in zip(group, became, strict=False)
             ]
 
 
 def _groups(found: Iterable[Source | Trouble]) -> Iterator[Sequence[Source] | Trouble]:
-    """What is found, some files at a time."""
+    """What is found, some files at a time; each zip file's apart, so that few are open."""
     group: list[Source] = []
     size = 0
     for one in found:
         if isinstance(one, Trouble):
             yield one
             continue
-        if group and (len(group) >= GROUP_FILES or size + one.size_bytes > GROUP_BYTES):
+        full = len(group) >= GROUP_FILES or size + one.size_bytes > GROUP_BYTES
+        if group and (full or one.box != group[-1].box):
             yield group
             group, size = [], 0
         group.append(one)

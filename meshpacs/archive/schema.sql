@@ -87,7 +87,7 @@ CREATE TABLE IF NOT EXISTS conflicts (
 );
 CREATE INDEX IF NOT EXISTS conflicts_content ON conflicts (content);
 
--- Fetched and durable, but not yet visible: a selection is adopted whole.
+-- Fetched, and not yet visible: a selection is adopted whole, and its files' names are durable then.
 CREATE TABLE IF NOT EXISTS staged (
     staged    INTEGER PRIMARY KEY,
     selection TEXT    NOT NULL,

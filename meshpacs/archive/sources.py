@@ -35,6 +35,8 @@ class Source:
     size_bytes: int
     chunks: Callable[[], Iterator[bytes]]
     """Its bytes; raises `Refused` (unreadable)."""
+    box: Path | None = None
+    """The zip file that it is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,10 @@ class Media:
         try:
             for name, size, how in box.members():
                 shown = f"{path}!{printable(name)}"
-                yield Trouble(shown, how) if isinstance(how, Refused) else Source(shown, size, how)
+                if isinstance(how, Refused):
+                    yield Trouble(shown, how)
+                else:
+                    yield Source(shown, size, how, path)
         finally:
             box.leave()
 

@@ -131,7 +131,7 @@ class Stage:
                 try:
                     written.append(self._write(one, study_uid))
                 except (Refused, WrongLeaf) as fault:
-                    faults.append(fault)
+                    faults.append(fault.with_traceback(None))  # which holds the whole batch
                 else:
                     faults.append(None)
                     undo.callback(written[-1].receiving.close)
@@ -176,8 +176,10 @@ class Stage:
 
     def drop(self) -> None:
         """Leave nothing of what was written and not kept."""
-        while self._written:
-            self._written.pop().receiving.close()
+        with self._lock:
+            written, self._written = self._written, []
+        for one in written:
+            one.receiving.close()
 
     def _scan(self, one: Brought) -> Header:
         content = one.entry.content

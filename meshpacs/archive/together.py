@@ -17,7 +17,7 @@ def commit_together(stores: Stores, arrivals: Sequence[Arrival]) -> list[Verdict
     longer than for one. Where it is full or failing, that is returned for those it does not keep.
 
     Raises:
-        MeshError: the index is damaged, or closed; nothing was kept.
+        MeshError: the index is damaged, or closed; what was kept before that is durable.
     """
     found: list[Verdict | Unavailable | None] = []
     durable: list[Durable] = []
@@ -26,7 +26,7 @@ def commit_together(stores: Stores, arrivals: Sequence[Arrival]) -> list[Verdict
             durable.append((arrival, arrival.make_durable()))
             found.append(None)
         except Unavailable as fault:
-            found.append(fault)
+            found.append(fault.with_traceback(None))  # which holds them all
     try:
         verdicts = _file_all(stores, durable)
     except Unavailable:
@@ -51,5 +51,5 @@ def _file_alone(stores: Stores, one: Durable) -> Verdict | Unavailable:
     try:
         (verdict,) = _file_all(stores, [one])
     except Unavailable as fault:
-        return fault
+        return fault.with_traceback(None)
     return verdict

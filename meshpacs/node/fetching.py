@@ -117,7 +117,7 @@ class Fetch:
         """Nothing happens before `run`. `holders`: known already, so nobody is asked for them."""
         self.selection = selection
         self.landed: list[Entry] = []
-        """Instances that are verified and durable in the stage, in the order of landing."""
+        """Instances that are verified and staged, in the order of landing."""
         self.done: FetchDone | None = None
         self.fault: MeshError | None = None
         self.over = trio.Event()
@@ -129,7 +129,6 @@ class Fetch:
         self._holders = holders
         self._located = Located((), 0, ())
         self._goal = _Goal((), (), (), {}, {})
-        self._refused: dict[Content, Refused] = {}
         self._here = (0, 0)
         """Instances of the selection, and their bytes, that were here before."""
         self._instances: Counter[NodeId] = Counter()
@@ -248,7 +247,6 @@ class Fetch:
             self.landed.append(entry)
             self._instances[giver] += 1
         else:
-            self._refused[entry.content] = refused
             log.warning("fetched_refused", sop=entry.sop_uid, reason=refused.reason)
             for origin in self._vouching(entry):
                 self._means.blame(origin, f"It vouches for what cannot be kept: {refused.what}")

@@ -7,7 +7,7 @@ more waits too, and so, through the socket, does the holder.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -18,7 +18,6 @@ from meshpacs.archive.faults import Refused
 from meshpacs.archive.receiving import WrongLeaf
 from meshpacs.archive.stage import Brought
 from meshpacs.model.content import Entry
-from meshpacs.model.errors import MeshError
 from meshpacs.model.ids import Digest, NodeId
 from meshpacs.wire.chunks import Ready
 
@@ -34,7 +33,7 @@ BATCH_BYTES = 4 * 1024 * 1024
 """Instances of one leaf that are handed to a thread together to be verified and written, and their
 bytes. A thread's start costs as much as 50 KiB of that (measured)."""
 
-KEPT_INSTANCES = 128
+KEPT_INSTANCES = 64
 KEPT_BYTES = 16 * 1024 * 1024
 """Written ones that are made durable together, in one commit: what a crash can cost a fetch."""
 
@@ -155,7 +154,8 @@ class Landing:
         self._written: list[tuple[Entry, NodeId]] = []
         """Right, and nobody makes them durable yet; of several copies the first."""
         self._written_bytes = 0
-        self._written_to: Staging | None = None
+        self._stages: list[Staging] = []
+        """Those that were written to, in their order; there are two at most."""
         self._kept = trio.Event()
         """Set while nothing is being made durable."""
         self._kept.set()
@@ -215,9 +215,9 @@ class Landing:
 
     async def _write_alone(self) -> None:
         stage, batch = self._take_batch()
-        if stage is not self._written_to:
+        if stage not in self._stages[-1:]:
             await self._begin_to_keep()
-            self._written_to = stage
+            self._stages = [other for other in self._stages if other is not stage] + [stage]
         brought = [Brought(one.entry, one.data, self._name_of(one.giver)) for one in batch]
         with self._using():
             faults = await trio.to_thread.run_sync(
@@ -253,9 +253,8 @@ class Landing:
         """Have what is written made durable, once that before it is, while more is written."""
         if self._written:
             await self._kept.wait()
-            assert self._written_to is not None
             self._kept = trio.Event()
-            self._nursery.start_soon(self._keep, self._written_to, self._written)
+            self._nursery.start_soon(self._keep, self._stages[-1], self._written)
             self._written, self._written_bytes = [], 0
 
     async def _keep(self, stage: Staging, written: list[tuple[Entry, NodeId]]) -> None:
@@ -357,23 +356,24 @@ class Landing:
         )
 
     async def aclose(self) -> None:
-        """Keep what is written, and close the files; what came of others stays for the next time.
+        """Drop what is written and not kept, and close the files; what came of contents of several
+        leaves stays for the next time.
 
         The tasks that write must have been cancelled. One whose disk hangs keeps its file.
         """
 
-        def close(files: Iterable[_File], written_to: Staging | None) -> None:
+        def close(files: Iterable[_File]) -> None:
             with ExitStack() as stack:
                 for file in files:
                     if file.receiving is not None:
                         stack.callback(file.receiving.close)
-                if written_to is not None:
-                    stack.callback(written_to.drop)
-                    with suppress(MeshError):  # it is sent again
-                        written_to.keep()
+                for stage in self._stages:
+                    stack.callback(stage.drop)
 
         with trio.move_on_after(CLOSE_S, shield=True):
+            # At once, as a thread that is in the way may be so for long; and what that one writes.
+            await trio.to_thread.run_sync(close, (), abandon_on_cancel=True)
             await self._quiet.wait()
             files, self._files = self._files, {}
-            if files or self._written_to:
-                await trio.to_thread.run_sync(close, files.values(), self._written_to)
+            if files or self._stages:
+                await trio.to_thread.run_sync(close, files.values())

@@ -1,10 +1,12 @@
 """Import: DICOM is found by content wherever it is, each file has an outcome, stopping is safe."""
 
 import errno
+import gc
 import os
 import shutil
 import struct
 import sys
+import tracemalloc
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshpacs.archive.archive import Archive
+from meshpacs.archive.blobs import BlobName, Blobs
 from meshpacs.archive.faults import IndexDamaged, Reason, Refused
 from meshpacs.archive.index import Work
 from meshpacs.archive.ingest import GROUP_FILES, Import, Imported, Taken, Tally
@@ -31,7 +34,17 @@ from meshpacs.archive.sources import (
 )
 from meshpacs.archive.zips import printable
 from meshpacs.model.limits import HEADER_BYTES, ZIP_DIRECTORY_BYTES
-from tests.archive.instances import EXPLICIT, corpus, element, instance, item, part10
+from tests.archive.instances import (
+    EXPLICIT,
+    blobs,
+    corpus,
+    dataset,
+    element,
+    instance,
+    item,
+    part10,
+    store,
+)
 
 MEDIUM = "dicomdirtests"
 
@@ -354,15 +367,15 @@ def test_a_zip_is_closed_once_its_files_are_read(
         original(self, *args, **kwargs)
         opened.append(self)
 
-    for number in range(100):
+    for number in range(30):
         zipped(tmp_path / f"{number:02}.zip", a=instance(f"1.{number}"))
     zipped(tmp_path / "empty.zip")
     monkeypatch.setattr(zipfile.ZipFile, "__init__", remember)
     most = 0
     for _ in Import(archive, sorted(tmp_path.glob("*.zip")), workers=1):
         most = max(most, sum(box.fp is not None for box in opened))
-    assert len(opened) == 101
-    assert most <= 3 * GROUP_FILES + 1, "two groups that are begun or wait, and one that gathers"
+    assert len(opened) == 31
+    assert most <= 5
     assert all(box.fp is None for box in opened)
 
 
@@ -510,6 +523,50 @@ def test_files_are_committed_together_and_copies_among_them_are_one(
     assert (tally.stored, tally.unchanged) == (GROUP_FILES // 2, GROUP_FILES // 2)
     assert commits == 1
     assert list((archive.folder / "arriving").iterdir()) == []
+
+
+def test_nothing_of_what_is_refused_stays_in_memory(archive: Archive, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(20):
+        (folder / f"{i}.jpg").write_bytes(os.urandom(1_000_000))
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        _, tally = run(archive, folder)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert tally.skipped == 20
+    assert held < 1_500_000
+
+
+def test_a_file_that_heals_another_is_not_lost_with_those_it_was_to_be_committed_with(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(archive, dataset("1.2.1"), "1.2.1")
+    (blob,) = blobs(archive.folder)
+    blob.write_bytes(blob.read_bytes()[:-10])  # the disk has lost its end
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in (1, 2):
+        (folder / f"{number}").write_bytes(instance(f"1.2.{number}"))
+    place = Blobs.place
+    placed: list[BlobName] = []
+
+    def full_at_the_second(those: Blobs, temporary: Path, name: BlobName) -> Path:
+        placed.append(name)
+        if len(placed) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return place(those, temporary, name)
+
+    monkeypatch.setattr(Blobs, "place", full_at_the_second)
+    told = list(Import(archive, [folder], workers=1))
+    assert [outcome.taken for outcome in told] == [Taken.UNCHANGED, Taken.STORED]
+    for entry in archive.study_entries("1.2.3.1"):
+        assert archive.read_leaf(entry.root, 0) == dataset(entry.sop_uid)
 
 
 def test_a_full_disk_refuses_by_name_and_what_was_told_is_kept(

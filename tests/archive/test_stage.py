@@ -84,6 +84,8 @@ def keep(stage: Stage, *some: Brought) -> list[type]:
     """Write and keep them; of which kind each one's fault is."""
     faults = stage.write(some, study_uid=STUDY)
     stage.keep()
+    # It would hold all that was written with it.
+    assert all(fault is None or fault.__traceback__ is None for fault in faults)
     return [type(fault) for fault in faults]
 
 

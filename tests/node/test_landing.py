@@ -5,15 +5,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-import pytest
 import trio
 import trio.testing
 
-from meshpacs.archive.faults import DiskFull
 from meshpacs.archive.stage import Brought
 from meshpacs.model.content import Entry
 from meshpacs.model.ids import Digest, NodeId
-from meshpacs.node.landing import BATCH_INSTANCES, GATHER_S, KEPT_INSTANCES, Alone, Landing
+from meshpacs.node.landing import (
+    BATCH_INSTANCES,
+    CLOSE_S,
+    GATHER_S,
+    KEPT_INSTANCES,
+    THREADS,
+    Alone,
+    Landing,
+)
 from meshpacs.wire.chunks import Ready
 
 ENTRY = Entry("1.2.3", "1.2", "1.2.1", "CT", "1.2.840.10008.1.2.1", 10, Digest(bytes(32)))
@@ -122,6 +128,7 @@ class Disk:
     def drop(self) -> None:
         if self._written:
             self.did.append(f"drop {self._written}")
+            self._written = 0
 
 
 class Arrivals:
@@ -231,7 +238,7 @@ async def test_a_second_copy_is_not_told_of_and_not_waited_for() -> None:
     assert there.landing.idle
     assert there.landed == 0
     await there.landing.aclose()
-    assert disk.did == ["write 1", "keep 1"]
+    assert disk.did == ["write 1", "drop 1"]
 
 
 class Waiting(Disk):
@@ -240,11 +247,16 @@ class Waiting(Disk):
     def __init__(self) -> None:
         super().__init__()
         self.may_end = threading.Event()
+        self.dropped = threading.Event()
         self.keeps = 0
 
     def keep(self) -> None:
         self.keeps += 1
         self.may_end.wait()
+
+    def drop(self) -> None:
+        super().drop()
+        self.dropped.set()
 
 
 async def test_while_the_disk_makes_some_durable_the_next_are_written_and_wait_for_it(
@@ -268,22 +280,53 @@ async def test_while_the_disk_makes_some_durable_the_next_are_written_and_wait_f
     assert there.landing.idle
 
 
-class Full(Disk):
-    """A stage on a disk that takes nothing more."""
-
-    def keep(self) -> None:
-        raise DiskFull("The disk is full.")
-
-
-@pytest.mark.parametrize(("disk", "end"), [(Disk(), "keep"), (Full(), "drop")])
-async def test_a_fetch_that_is_stopped_keeps_what_is_written_or_leaves_nothing_of_it(
-    mock_clock: trio.testing.MockClock, disk: Disk, end: str
+async def test_a_fetch_that_is_stopped_leaves_nothing_of_what_is_written(
+    mock_clock: trio.testing.MockClock,
 ) -> None:
     assert mock_clock.rate == 0
+    disk = Disk()
     async with trio.open_nursery() as nursery:
         there = Arrivals(nursery, disk)
         there.bring(BATCH_INSTANCES)
         await there.until(lambda: there.judged == BATCH_INSTANCES)
         nursery.cancel_scope.cancel()
         await there.landing.aclose()
-    assert disk.did == [f"write {BATCH_INSTANCES}", f"{end} {BATCH_INSTANCES}"]
+    assert disk.did == [f"write {BATCH_INSTANCES}", f"drop {BATCH_INSTANCES}"]
+
+
+async def test_of_two_stages_both_are_dropped_when_a_fetch_is_stopped() -> None:
+    disks = Disk(), Disk()
+    async with trio.open_nursery() as nursery:
+        there = Arrivals(nursery, *disks)
+        there.bring(BATCH_INSTANCES)
+        await there.until(lambda: there.judged == BATCH_INSTANCES)
+        others = [object() for _ in range(THREADS)]
+        for other in others:  # all threads are busy with large leaves
+            there.landing._limiter.acquire_on_behalf_of_nowait(other)
+        there.coming = False
+        there.bring(1, entry=replace(ENTRY, size_bytes=11))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        await there.landing.aclose()
+    assert disks[0].did == [f"write {BATCH_INSTANCES}", f"drop {BATCH_INSTANCES}"]
+
+
+async def test_what_was_written_while_the_disk_hung_is_dropped_all_the_same(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    disk = Waiting()
+    async with trio.open_nursery() as nursery:
+        try:
+            there = Arrivals(nursery, disk)
+            there.bring(KEPT_INSTANCES + BATCH_INSTANCES)
+            await there.until(lambda: there.judged == KEPT_INSTANCES + BATCH_INSTANCES)
+            with trio.CancelScope(shield=True):
+                nursery.cancel_scope.cancel()
+                async with trio.open_nursery() as closing:
+                    closing.start_soon(there.landing.aclose)
+                    await trio.to_thread.run_sync(disk.dropped.wait)
+                    await trio.testing.wait_all_tasks_blocked()
+                    mock_clock.jump(CLOSE_S)
+        finally:
+            disk.may_end.set()
+    assert not there.landing.idle
