@@ -1,8 +1,8 @@
 """Import: everything that is found is offered to the door, and one outcome is told for each.
 
-A few threads work at once, since most of the time goes into waiting for the disk; they share
-commits (see index.py). Stopping between two files loses nothing, and importing again changes
-nothing.
+A few threads work at once, since most of the time goes into waiting for the disk; each takes in
+some files with one commit, and they share commits (see index.py). Stopping between two files loses
+nothing, and importing again changes nothing.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence

@@ -140,7 +140,7 @@ class Stage:
             self._written += written
         return tuple(faults)
 
-    def _write(self, one: Brought, study_uid: str) -> "Written":
+    def _write(self, one: Brought, study_uid: str) -> Written:
         receiving = self.receive(one.entry, study_uid=study_uid, came_from=one.came_from)
         try:
             receiving.write_leaf(one.data)
